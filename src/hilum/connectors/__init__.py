@@ -1,0 +1,1 @@
+"""How each kind of system is spoken to: one folder for each."""

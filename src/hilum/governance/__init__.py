@@ -1,0 +1,1 @@
+"""The estate: loaded, checked and catalogued; what is not governed is refused."""

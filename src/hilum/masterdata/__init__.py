@@ -1,0 +1,1 @@
+"""Crosswalks with an owner and effective dates, and the stewardship that keeps them true."""

@@ -1,0 +1,1 @@
+"""The nouns of the business, pure: identifiers with their authority, money, shelves, prices, journals."""

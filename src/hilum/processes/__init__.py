@@ -1,0 +1,1 @@
+"""The business processes that ship with Hilum; an estate configures them."""

@@ -1,0 +1,1 @@
+"""From bytes to business effect: intake, dispatch, flows, deliveries, the work queue, replay."""

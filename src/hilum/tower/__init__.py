@@ -1,0 +1,1 @@
+"""The page where people look: live counts, the work queue and the trace."""

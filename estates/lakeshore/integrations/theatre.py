@@ -1,0 +1,169 @@
+"""What happens in theatre: patients arrive and leave, implants are used; other systems must follow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, PositiveInt
+
+from hilum.authoring import Hl7, InvalidData, System, feed, mapping
+from hilum.formats.barcodes.udi import parse_udi
+from hilum.formats.hl7v2 import Segment, build, parse_timestamp
+from hilum.model import AccountNumber, ChargeCode, DepartmentCode, FacilityCode, Mrn
+from hilum.processes.implant_usage import ImplantUsed, implant_usage
+from hilum.processes.patient_account import PatientDischarged, PatientRegistered, PatientTransferred
+
+ehr = System("ehr")
+stock = System("stock")
+billing = System("billing")
+
+LAKESHORE_TIME = ZoneInfo("America/Chicago")
+
+__all__ = ["implant_usage"]
+
+
+@mapping(source=ehr, message="ADT^A01")
+def patient_admitted(message: Hl7) -> PatientRegistered:
+    return _registered(message)
+
+
+@mapping(source=ehr, message="ADT^A04")
+def patient_registered(message: Hl7) -> PatientRegistered:
+    return _registered(message)
+
+
+def _registered(message: Hl7) -> PatientRegistered:
+    return PatientRegistered(
+        message_id=message["MSH-10"],
+        account=_account(message),
+        mrn=_mrn(message),
+        facility=FacilityCode(message["MSH-4.1"]),
+        patient_class=message["PV1-2.1"],
+        location=message.get("PV1-3.1"),
+        occurred_at=_time(message.get("EVN-2.1") or message["MSH-7.1"]),
+    )
+
+
+@mapping(source=ehr, message="ADT^A02")
+def patient_transferred(message: Hl7) -> PatientTransferred:
+    return PatientTransferred(
+        message_id=message["MSH-10"],
+        account=_account(message),
+        mrn=_mrn(message),
+        facility=FacilityCode(message["MSH-4.1"]),
+        from_location=message.get("PV1-6.1"),
+        location=message["PV1-3.1"],
+        occurred_at=_time(message.get("EVN-2.1") or message["MSH-7.1"]),
+    )
+
+
+@mapping(source=ehr, message="ADT^A03")
+def patient_discharged(message: Hl7) -> PatientDischarged:
+    return PatientDischarged(
+        message_id=message["MSH-10"],
+        account=_account(message),
+        mrn=_mrn(message),
+        facility=FacilityCode(message["MSH-4.1"]),
+        disposition=message.get("PV1-36.1"),
+        occurred_at=_time(message.get("EVN-2.1") or message["MSH-7.1"]),
+    )
+
+
+@mapping(source=ehr, message="DFT^P03")
+def implants_charged(message: Hl7) -> list[ImplantUsed]:
+    """One event for each FT1: a DFT may charge several implants of one procedure."""
+    return [_implant_charged(message, charge) for charge in message.segments("FT1")]
+
+
+def _implant_charged(message: Hl7, charge: Segment) -> ImplantUsed:
+    label = charge.get("10.1")
+    if label is None:
+        raise InvalidData("FT1-10 is missing", detail="a charge without a quantity cannot be counted")
+    udi = message.get("PRT-10.1")  # Absent for most charges; the device's label where the scanner sent it.
+    device = parse_udi(udi) if udi is not None else None
+    amount = charge.get("11.1")
+    return ImplantUsed(
+        usage_id=charge["2.1"],
+        charge_code=ChargeCode(charge["7.1"]),
+        device_identifier=device.device_identifier if device is not None else None,
+        lot=device.lot if device is not None else None,
+        serial=device.serial if device is not None else None,
+        description=charge.get("7.2") or charge["7.1"],
+        quantity=int(label),
+        account=_account(message),
+        department=DepartmentCode(charge["13.1"]),
+        facility=FacilityCode(message["MSH-4.1"]),
+        used_at=_time(charge["4.1"]),
+        charge_usd=Decimal(amount) if amount is not None else None,
+    )
+
+
+class Consumption(BaseModel):
+    """The inventory platform's own report of a scan at the point of use."""
+
+    type: str
+    usage_id: str
+    device_identifier: str | None = None
+    lot: str | None = None
+    serial: str | None = None
+    charge_code: str | None = None
+    description: str = ""
+    quantity: PositiveInt
+    account: str
+    department: str
+    facility: str
+    used_at: datetime
+    charge_usd: Decimal | None = None
+
+
+@mapping(source=stock, message="consumption")
+def implant_scanned(report: Consumption) -> ImplantUsed:
+    return ImplantUsed(
+        usage_id=report.usage_id,
+        charge_code=ChargeCode(report.charge_code) if report.charge_code is not None else None,
+        device_identifier=report.device_identifier,
+        lot=report.lot,
+        serial=report.serial,
+        description=report.description,
+        quantity=report.quantity,
+        account=AccountNumber(report.account, report.facility),
+        department=DepartmentCode(report.department),
+        facility=FacilityCode(report.facility),
+        used_at=report.used_at,
+        charge_usd=report.charge_usd,
+    )
+
+
+@feed(
+    on=(PatientRegistered, PatientTransferred, PatientDischarged),
+    to=billing,
+    key="account",
+    criticality="normal",
+    owner="patient-access",
+)
+def accounts_to_billing(event: PatientRegistered | PatientTransferred | PatientDischarged) -> bytes:
+    """Billing keeps the account's whereabouts; it takes ADT as the EHR does, with our control id."""
+    trigger = {PatientRegistered: "A04", PatientTransferred: "A02", PatientDischarged: "A03"}[type(event)]
+    moment = event.occurred_at.astimezone(LAKESHORE_TIME).strftime("%Y%m%d%H%M%S")
+    return build(
+        [
+            ["MSH", "HILUM", event.facility.value, "BILLING", "LAKESHORE", moment, "", ["ADT", trigger], event.message_id, "P", "2.5.1"],
+            ["EVN", trigger, moment],
+            ["PID", "1", "", [event.mrn.value, "", "", event.mrn.authority, "MR"], "", "", "", "", "", "", "", "", "", "", "", "", "", "", [event.account.value, "", "", event.account.authority, "AN"]],
+            ["PV1", "1", getattr(event, "patient_class", "") or "N", [getattr(event, "location", None) or ""]],
+        ]
+    )
+
+
+def _account(message: Hl7) -> AccountNumber:
+    return AccountNumber(message["PID-18.1"], message.get("PID-18.4.1") or message["MSH-4.1"])
+
+
+def _mrn(message: Hl7) -> Mrn:
+    return Mrn(message["PID-3.1"], message.get("PID-3.4.1") or message["MSH-4.1"])
+
+
+def _time(text: str) -> datetime:
+    return parse_timestamp(text, LAKESHORE_TIME)

@@ -1,0 +1,122 @@
+"""The estate as the platform reads it: what a customer's folder declares, after loading and before running."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hilum.authoring.contract import Contract
+from hilum.authoring.flow import Feed, Flow, Mapping
+
+
+class MllpListen(BaseModel):
+    """Where a system's HL7 v2 messages are taken in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=0, le=65535)
+    max_frame_bytes: int = Field(default=1_048_576, gt=0)
+    idle_timeout_seconds: float = Field(default=300, gt=0)
+    frame_timeout_seconds: float = Field(default=30, gt=0)
+    max_connections: int = Field(default=200, gt=0)
+    versions: tuple[str, ...] = ()
+
+
+class WebhookListen(BaseModel):
+    """Where a system's signed webhooks are taken in (Standard Webhooks headers)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(pattern=r"^/[a-z0-9/_-]+$")
+    secret: str = Field(description="A reference: file:PATH or env:NAME.")
+    type_field: str = "type"
+    max_body_bytes: int = Field(default=1_048_576, gt=0)
+
+
+class Listen(BaseModel):
+    """The doors by which a system's messages arrive."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mllp: MllpListen | None = None
+    webhook: WebhookListen | None = None
+
+
+class Policy(BaseModel):
+    """How a system is spoken to when it is slow, busy or away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeout_seconds: float = Field(default=10, gt=0)
+    attempts: int = Field(default=4, ge=1)
+    backoff_seconds: float = Field(default=0.2, gt=0)
+    backoff_max_seconds: float = Field(default=5, gt=0)
+    rate_per_second: float = Field(default=100, gt=0)
+    concurrency: int = Field(default=8, ge=1)
+    breaker_failures: int = Field(default=5, ge=1)
+    breaker_open_seconds: float = Field(default=10, gt=0)
+    dead_after_hours: float = Field(default=72, gt=0, description="Then a delivery is dead and a person resumes it.")
+
+
+class SystemSpec(BaseModel):
+    """One file of ``systems/``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    title: str = ""
+    owner: str = ""
+    criticality: str = ""
+    authoritative_for: tuple[str, ...] = ()
+    facilities: tuple[str, ...] = ()
+    disposition: str = "retain"
+    region: str = ""
+    connect: dict[str, Any] = Field(default_factory=dict, description="`connector` names the kind; the rest is its own.")
+    policy: Policy = Field(default_factory=Policy)
+    listen: Listen = Field(default_factory=Listen)
+
+
+class CrosswalkSpec(BaseModel):
+    """A translation of one system's codes into another's: its table, its owner and where its targets are listed."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    name: str
+    file: str
+    source: str = Field(alias="from")
+    target: str = Field(alias="to")
+    owner: str = ""
+    targets: str = Field(default="", description="`tables/items.csv:item`: every target code must stand there.")
+
+
+@dataclass
+class Estate:
+    """Everything an estate declares. Objects keep the place they were declared at, for messages."""
+
+    root: Path
+    name: str
+    title: str = ""
+    time_zone: str = "UTC"
+    flows_version: str = "1"
+    retention_days: int = 90
+    systems: dict[str, SystemSpec] = field(default_factory=dict)
+    facilities: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    queues: dict[str, str] = field(default_factory=dict)  # Queue to its owner.
+    crosswalks: dict[str, CrosswalkSpec] = field(default_factory=dict)
+    contracts: dict[str, type[Contract]] = field(default_factory=dict)
+    mappings: list[Mapping[Any]] = field(default_factory=list)
+    flows: dict[str, Flow] = field(default_factory=dict)
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    declared_at: MappingType[str, str] = field(default_factory=dict)  # "flow:implant_usage" to "file:line".
+
+    def flows_on(self, event_type: str) -> list[Flow]:
+        return [flow for flow in self.flows.values() if flow.on.type_name() == event_type]
+
+    def feeds_on(self, event_type: str) -> list[Feed]:
+        return [feed for feed in self.feeds.values() if any(c.type_name() == event_type for c in feed.on)]

@@ -80,7 +80,7 @@ def key_fields(contract: type[Contract]) -> list[tuple[str, str]]:
             continue
         candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
         for candidate in candidates:
-            if isinstance(candidate, type) and issubclass(candidate, Identifier):
+            if isinstance(candidate, type) and issubclass(candidate, Identifier) and candidate.searchable:
                 found.append((candidate.kind, name))
                 break
     return found

@@ -12,6 +12,7 @@ class Identifier(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "identifier"
+    searchable: ClassVar[bool] = True  # Whether people look things up by it; a facility would find everything.
 
     value: str = Field(min_length=1, max_length=64)
     authority: str = Field(default="", max_length=64)
@@ -67,21 +68,25 @@ class DepartmentCode(Identifier):
     """A department as the sender names it (HL7 v2 FT1-13)."""
 
     kind = "department"
+    searchable = False
 
 
 class CostCentre(Identifier):
     """A cost centre of the ERP."""
 
     kind = "cost_centre"
+    searchable = False
 
 
 class LocationCode(Identifier):
     """A stock location of the inventory platform."""
 
     kind = "location"
+    searchable = False
 
 
 class FacilityCode(Identifier):
     """A hospital of the network (HL7 v2 MSH-4)."""
 
     kind = "facility"
+    searchable = False

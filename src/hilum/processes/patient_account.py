@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from hilum.authoring import Contract, Key, Phi
+from hilum.authoring import Contract, Phi
 from hilum.model import AccountNumber, FacilityCode, Mrn
 
 
 class PatientRegistered(Contract, version=1, identities=["message_id"], owner="patient-access"):
     """A patient was registered or admitted (HL7 v2 ADT^A01, A04, A05)."""
 
-    message_id: Annotated[str, Key("message")]
+    message_id: str
     account: Annotated[AccountNumber, Phi]
     mrn: Annotated[Mrn, Phi]
     facility: FacilityCode
@@ -24,7 +24,7 @@ class PatientRegistered(Contract, version=1, identities=["message_id"], owner="p
 class PatientTransferred(Contract, version=1, identities=["message_id"], owner="patient-access"):
     """A patient moved to another location (HL7 v2 ADT^A02)."""
 
-    message_id: Annotated[str, Key("message")]
+    message_id: str
     account: Annotated[AccountNumber, Phi]
     mrn: Annotated[Mrn, Phi]
     facility: FacilityCode
@@ -36,7 +36,7 @@ class PatientTransferred(Contract, version=1, identities=["message_id"], owner="
 class PatientDischarged(Contract, version=1, identities=["message_id"], owner="patient-access"):
     """A patient left (HL7 v2 ADT^A03)."""
 
-    message_id: Annotated[str, Key("message")]
+    message_id: str
     account: Annotated[AccountNumber, Phi]
     mrn: Annotated[Mrn, Phi]
     facility: FacilityCode

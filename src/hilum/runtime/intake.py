@@ -1,0 +1,304 @@
+"""Intake: whatever arrived while the last commit ran is the next commit, and only then is anyone acknowledged.
+
+One process writes one shard, with at most one batch in flight and no timer: an idle sender waits for one commit,
+a busy one shares it. The batch is one round trip (``accept_batch``) unless it repeats a known fact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from hilum.audit.entry import at_text, entry_bytes
+from hilum.runtime import work_items
+from hilum.runtime.fault_points import point
+from hilum.runtime.reception import ACCEPTED, DUPLICATE, REFUSED, PreparedEvent, Reception
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH_MESSAGES = 1000
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+
+_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 39)) + ")"
+
+
+class ShardLost(RuntimeError):
+    """Another process took this shard over: this one must stop taking messages in."""
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of a message: durable when this exists."""
+
+    subject: str
+    status: str
+    reception: Reception
+
+
+@dataclass(slots=True)
+class Conflict:
+    """A second report of a fact that disagrees with the first on a field where all must agree."""
+
+    event: PreparedEvent
+    first: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    reception: Reception
+    reply: Callable[[Receipt], Any]
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The arguments of ``accept_batch``, column by column."""
+
+    messages: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(12)])
+    events: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(10)])
+    facts: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(3)])
+    keys: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(4)])
+    audit: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(2)])
+    receipts: list[Receipt] = field(default_factory=list)
+    aliases: list[tuple[bytes, int, int, bytes | None]] = field(default_factory=list)
+    conflicts: list[tuple[Conflict, str]] = field(default_factory=list)
+    message_seq: int = 0
+    event_seq: int = 0
+
+
+class Intake:
+    """The single writer of one intake shard.
+
+    ``clock`` gives the time of receipt; ``actor`` is written into the audit log.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, name: str, clock: Callable[[], datetime], actor: str = "system:intake") -> None:
+        self._pool = pool
+        self._name = name
+        self._clock = clock
+        self._actor = actor
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._flushing: asyncio.Task[None] | None = None
+        self._shard = -1
+        self._fence = 0
+        self._message_seq = 0
+        self._event_seq = 0
+        self._lost: ShardLost | None = None
+        self._connection: asyncpg.Connection | None = None
+        self.counts: dict[tuple[str, str], list[int]] = {}
+
+    @property
+    def shard(self) -> int:
+        return self._shard
+
+    @property
+    def backlog_messages(self) -> int:
+        return len(self._waiting)
+
+    async def start(self) -> None:
+        """Take the shard: from now on a predecessor that is still alive cannot write it."""
+        self._connection = await self._pool.acquire()
+        row = await self._connection.fetchrow(
+            """INSERT INTO intake_shard (shard, name, fence)
+               SELECT coalesce(max(shard), 0) + 1, $1, 1 FROM intake_shard
+               ON CONFLICT (name) DO UPDATE SET fence = intake_shard.fence + 1
+               RETURNING shard, fence, message_seq, event_seq""",
+            self._name,
+        )
+        self._shard, self._fence = row["shard"], row["fence"]
+        self._message_seq, self._event_seq = row["message_seq"], row["event_seq"]
+        await self._connection.execute(
+            "INSERT INTO audit_shard (shard, next_seq) VALUES ($1, 0) ON CONFLICT DO NOTHING", self._shard
+        )
+
+    async def stop(self) -> None:
+        """Store what is waiting, then give the connection back."""
+        while self._flushing is not None and not self._flushing.done():
+            await asyncio.wait([self._flushing])
+        if self._connection is not None:
+            await self._pool.release(self._connection)
+            self._connection = None
+
+    def submit(self, reception: Reception, reply: Callable[[Receipt], Any]) -> asyncio.Future[Any]:
+        """Take a message into the next batch; the future carries ``reply(receipt)`` once it is durable."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._lost is not None:
+            future.set_exception(self._lost)
+            return future
+        self._waiting.append(_Waiting(reception, reply, future))
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+        return future
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._take()
+                try:
+                    rows = await self._store(batch)
+                except asyncpg.PostgresError as error:
+                    self._fail(batch, error)
+                except (OSError, asyncpg.InterfaceError) as error:
+                    self._fail(batch, error)
+                    await self._reconnect()
+                else:
+                    for waiting, receipt in zip(batch, rows.receipts, strict=True):
+                        if not waiting.future.done():
+                            self._answer(waiting, receipt)
+        finally:
+            self._flushing = None
+
+    @staticmethod
+    def _answer(waiting: _Waiting, receipt: Receipt) -> None:
+        try:
+            waiting.future.set_result(waiting.reply(receipt))
+        except Exception as error:  # noqa: BLE001 - one reply that cannot be written must not stop the batch.
+            log.exception("no reply could be written for %s", receipt.subject)
+            waiting.future.set_exception(error)
+
+    def _take(self) -> list[_Waiting]:
+        size = count = 0
+        for waiting in self._waiting:
+            count += 1
+            size += len(waiting.reception.raw)
+            if count == MAX_BATCH_MESSAGES or size >= MAX_BATCH_BYTES:
+                break
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
+        """Nobody is acknowledged: the senders keep their messages and send them again."""
+        if isinstance(error, asyncpg.PostgresError) and error.sqlstate == "HL001":
+            self._lost = ShardLost(f"shard {self._shard} ({self._name}) was taken over by another process")
+            error = self._lost
+        log.error("a batch of %d messages could not be stored: %s", len(batch), type(error).__name__)
+        for waiting in batch:
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
+
+    async def _reconnect(self) -> None:
+        if self._connection is not None:
+            broken, self._connection = self._connection, None
+            await self._pool.release(broken)
+        self._connection = await self._pool.acquire()
+
+    async def _store(self, batch: list[_Waiting]) -> _Rows:
+        assert self._connection is not None
+        now = self._clock()
+        known: dict[bytes, tuple[int, int, bytes | None]] = {}
+        while True:
+            rows = self._rows(batch, now, known)
+            point("intake.before_commit")
+            try:
+                if rows.aliases or rows.conflicts:
+                    async with self._connection.transaction():
+                        await self._accept(rows, now)
+                        await self._learn(rows, now)
+                else:
+                    await self._accept(rows, now)
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != "HL002":
+                    raise
+                identities = [i for w in batch for e in w.reception.events for i in e.identities]
+                found = await self._connection.fetch(
+                    "SELECT identity, shard, event_seq, agreed FROM fact WHERE identity = ANY($1::bytea[])", identities
+                )
+                known.update({r["identity"]: (r["shard"], r["event_seq"], r["agreed"]) for r in found})
+                continue
+            point("intake.after_commit")
+            self._message_seq, self._event_seq = rows.message_seq, rows.event_seq
+            return rows
+
+    async def _accept(self, rows: _Rows, now: datetime) -> None:
+        assert self._connection is not None
+        await self._connection.execute(
+            _ACCEPT, self._shard, self._fence, rows.message_seq, rows.event_seq, self._shard,
+            *rows.messages, *rows.events, *rows.facts, *rows.keys, *rows.audit, now,
+        )  # fmt: skip
+
+    async def _learn(self, rows: _Rows, now: datetime) -> None:
+        """What a repeated report adds: its other identities, and a work item where it disagrees."""
+        assert self._connection is not None
+        await self._connection.executemany(
+            "INSERT INTO fact (identity, shard, event_seq, agreed, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            [(i, s, e, a, now) for i, s, e, a in rows.aliases],
+        )
+        for conflict, subject in rows.conflicts:
+            await work_items.conflicting_report(
+                self._connection, event_type=conflict.event.type, first=conflict.first, second=subject, now=now, actor=self._actor
+            )
+
+    def _rows(self, batch: list[_Waiting], now: datetime, known: dict[bytes, tuple[int, int, bytes | None]]) -> _Rows:
+        """Lay the batch out in columns. ``known`` holds facts already stored; facts of the batch itself are added."""
+        rows = _Rows(message_seq=self._message_seq, event_seq=self._event_seq)
+        seen = dict(known)
+        m, e, f, k, a = rows.messages, rows.events, rows.facts, rows.keys, rows.audit
+        at = at_text(now)
+        shard = self._shard
+        for waiting in batch:
+            reception = waiting.reception
+            rows.message_seq += 1
+            seq = rows.message_seq
+            subject = f"m/{shard}/{seq}"
+            fresh = 0
+            copy_of = reception.copy_of
+            for event in reception.events:
+                original = next((seen[i] for i in event.identities if i in seen), None)
+                if original is not None:
+                    first = f"e/{original[0]}/{original[1]}"
+                    copy_of = copy_of or first
+                    rows.aliases.extend((i, *original) for i in event.identities if i not in seen)
+                    for identity in event.identities:
+                        seen.setdefault(identity, original)
+                    if event.agreed is not None and original[2] is not None and event.agreed != original[2]:
+                        rows.conflicts.append((Conflict(event, first), subject))
+                    continue
+                fresh += 1
+                rows.event_seq += 1
+                event_seq = rows.event_seq
+                event_subject = f"e/{shard}/{event_seq}"
+                row: tuple[Any, ...] = (event_seq, now, event.type, event.version, event.key, event.facility, seq, event.mapping, event.copy_of, event.payload)
+                for column, value in zip(e, row, strict=True):
+                    column.append(value)
+                for identity in event.identities:
+                    seen[identity] = (shard, event_seq, event.agreed)
+                    f[0].append(identity)
+                    f[1].append(event_seq)
+                    f[2].append(event.agreed)
+                for value, kind in event.keys:
+                    k[0].append(value)
+                    k[1].append(kind)
+                    k[2].append(event_subject)
+                    k[3].append(now)
+            status = REFUSED if reception.problem is not None else ACCEPTED if fresh or not reception.events else DUPLICATE
+            row = (
+                seq, now, reception.system, reception.transport, reception.peer, reception.type, reception.control_id,
+                status, str(reception.problem) if reception.problem is not None else None, copy_of, reception.digest, reception.raw,
+            )  # fmt: skip
+            for column, value in zip(m, row, strict=True):
+                column.append(value)
+            if reception.control_id:
+                k[0].append(reception.control_id)
+                k[1].append("message")
+                k[2].append(subject)
+                k[3].append(now)
+            a[0].append(subject)
+            a[1].append(
+                entry_bytes(
+                    at, self._actor, f"message.{status}", subject,
+                    b'{"events":%d,"sha256":"%s","system":"%s"}' % (fresh, reception.digest.hex().encode(), reception.system.encode()),
+                )  # fmt: skip
+            )
+            rows.receipts.append(Receipt(subject, status, reception))
+            counts = self.counts.setdefault((reception.system, reception.transport), [0, 0, 0])
+            counts[0] += 1
+            counts[1] += status == REFUSED
+            counts[2] += status == DUPLICATE
+        return rows

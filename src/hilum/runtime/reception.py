@@ -1,0 +1,234 @@
+"""From bytes to events: parse at the door, map, and say in the standard's words what was wrong.
+
+Pure: no input or output, no clock. One ``Reception`` is everything the store must know of one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b, sha256
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from hilum.authoring.contract import Agreed, Contract, getter, key_fields, marked
+from hilum.authoring.estate import Estate, MllpListen
+from hilum.authoring.failures import Rejected
+from hilum.authoring.flow import Mapping
+from hilum.formats import hl7v2
+from hilum.model.identifiers import Identifier
+
+ACCEPTED, DUPLICATE, REFUSED = "accepted", "duplicate", "refused"
+
+
+@dataclass(slots=True)
+class Problem:
+    """Why a message was refused: a code of HL7 table 0357, a sentence without PHI, and where."""
+
+    code: str
+    text: str
+    location: str = ""
+    unsupported: bool = False  # The message can never be taken as it is: AR rather than AE.
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}" + (f" at {self.location}" if self.location else "")
+
+
+@dataclass(slots=True)
+class PreparedEvent:
+    """One event, ready for the store."""
+
+    type: str
+    version: int
+    key: str
+    facility: str
+    mapping: str
+    payload: bytes
+    identities: list[bytes]
+    agreed: bytes | None
+    keys: list[tuple[str, str]]  # (value, kind)
+    copy_of: str | None = None
+
+
+@dataclass(slots=True)
+class Reception:
+    """One message, parsed as far as it could be."""
+
+    system: str
+    transport: str
+    peer: str
+    raw: bytes
+    digest: bytes
+    type: str = ""
+    control_id: str = ""
+    problem: Problem | None = None
+    events: list[PreparedEvent] = field(default_factory=list)
+    copy_of: str | None = None
+
+
+class _Prepared:
+    """A contract's fields compiled to what the hot path reads."""
+
+    __slots__ = ("agreed", "facility", "identities", "key", "keys", "name", "version")
+
+    def __init__(self, contract: type[Contract], ordering: str) -> None:
+        self.name = contract.type_name()
+        self.version = contract.contract_version
+        self.identities = [
+            (f"{self.name}\x1f{'+'.join(paths)}".encode(), [getter(path) for path in paths])
+            for paths in contract.identities
+        ]
+        self.key = getter(ordering)
+        self.facility = getter("facility") if "facility" in contract.model_fields else None
+        self.keys = key_fields(contract)
+        self.agreed = marked(contract, Agreed)
+
+    def event(self, event: Contract, mapping: str) -> PreparedEvent:
+        identities = []
+        for prefix, getters in self.identities:
+            values = [get(event) for get in getters]
+            if None not in values:
+                digest = blake2b(prefix, digest_size=16)
+                for value in values:
+                    digest.update(b"\x1f" + value.encode())  # type: ignore[union-attr]
+                identities.append(digest.digest())
+        agreed = None
+        if self.agreed:
+            text = "\x1f".join(str(getattr(event, name)) for name in self.agreed)
+            agreed = blake2b(text.encode(), digest_size=16).digest()
+        keys = []
+        for kind, name in self.keys:
+            value = getattr(event, name)
+            if value is not None:
+                keys.append((value.value if isinstance(value, Identifier) else str(value), kind))
+        return PreparedEvent(
+            type=self.name,
+            version=self.version,
+            key=self.key(event) or "",
+            facility=(self.facility(event) or "") if self.facility is not None else "",
+            mapping=mapping,
+            payload=event.model_dump_json().encode(),
+            identities=identities,
+            agreed=agreed,
+            keys=keys,
+        )
+
+
+class Reader:
+    """Reads every system's messages by the estate's mappings."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._estate = estate
+        self._mappings: dict[tuple[str, str], tuple[Mapping[Any], str]] = {
+            (m.source.name, m.message): (m, f"{m.name}@{m.version}") for m in estate.mappings
+        }
+        self._prepared: dict[type[Contract], _Prepared] = {}
+        for contract in estate.contracts.values():
+            self._prepared[contract] = _Prepared(contract, ordering_of(estate, contract))
+        self._versions = {
+            name: frozenset(spec.listen.mllp.versions) if spec.listen.mllp is not None else frozenset()
+            for name, spec in estate.systems.items()
+        }
+
+    def hl7(self, system: str, transport: str, peer: str, raw: bytes) -> tuple[Reception, hl7v2.Header | None]:
+        """Read an HL7 v2 message; the header comes back for the acknowledgement, even of a broken message."""
+        reception = Reception(system, transport, peer, raw, sha256(raw).digest())
+        header: hl7v2.Header | None = None
+        try:
+            header = hl7v2.header_of(raw)
+            reception.type = header.type or ""
+            reception.control_id = header.control_id or ""
+            versions = self._versions.get(system)
+            if versions and header.version not in versions:
+                reception.problem = Problem(
+                    "203", f"version {header.version or 'missing'} is not agreed; send one of {', '.join(sorted(versions))}", "MSH-12", True
+                )
+                return reception, header
+            if not reception.control_id:
+                reception.problem = Problem("101", "the message control id is required", "MSH-10", True)
+                return reception, header
+            known = self._mappings.get((system, reception.type))
+            if known is None:
+                reception.problem = Problem("200", f"message type {reception.type or 'missing'} is not taken from {system}", "MSH-9", True)
+                return reception, header
+            message = hl7v2.Message.parse(raw)
+            self._map(reception, known, message)
+        except hl7v2.HL7Error as error:
+            reception.problem = Problem(error.code, error.text, error.location or "", header is None)
+        return reception, header
+
+    def json(self, system: str, transport: str, peer: str, raw: bytes, type_field: str) -> Reception:
+        """Read a JSON document whose member ``type_field`` names its type."""
+        reception = Reception(system, transport, peer, raw, sha256(raw).digest())
+        try:
+            document = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            reception.problem = Problem("json", "the body is not JSON", unsupported=True)
+            return reception
+        kind = document.get(type_field) if isinstance(document, dict) else None
+        if not isinstance(kind, str):
+            reception.problem = Problem("type", f"the member {type_field!r} that names the message's type is missing", unsupported=True)
+            return reception
+        reception.type = kind[:100]
+        known = self._mappings.get((system, kind))
+        if known is None:
+            reception.problem = Problem("type", f"messages of this type are not taken from {system}", unsupported=True)
+            return reception
+        shape: type[BaseModel] = known[0].accepts
+        try:
+            self._map(reception, known, shape.model_validate(document))
+        except ValidationError as error:
+            reception.problem = _invalid(error)
+        return reception
+
+    def again(self, system: str, kind: str, raw: bytes, transport: str, peer: str) -> Reception:
+        """Read stored bytes anew, as a replay does, whatever transport brought them first."""
+        spec = self._estate.systems.get(system)
+        if spec is not None and spec.listen.webhook is not None and raw.lstrip()[:1] == b"{":
+            return self.json(system, transport, peer, raw, spec.listen.webhook.type_field)
+        return self.hl7(system, transport, peer, raw)[0]
+
+    def _map(self, reception: Reception, known: tuple[Mapping[Any], str], message: Any) -> None:
+        mapping, name = known
+        try:
+            made = mapping.function(message)
+            events: Sequence[Contract] = made if isinstance(made, list) else [made]
+            prepared = [self._prepared[type(event)].event(event, name) for event in events]
+        except ValidationError as error:
+            reception.problem = _invalid(error)
+        except hl7v2.HL7Error as error:
+            reception.problem = Problem(error.code, error.text, error.location or "")
+        except Rejected as rejected:
+            reception.problem = Problem("207", rejected.cause)
+        except (ValueError, ArithmeticError) as error:
+            # The value itself may be PHI, so only its kind is told.
+            reception.problem = Problem("102", f"mapping {name} could not read a value ({type(error).__name__})")
+        else:
+            for event in prepared:
+                if not event.identities:
+                    reception.problem = Problem("101", f"event {event.type} has none of its identities, so a resend could not be told from a second fact")
+                    return
+            reception.events = prepared
+
+
+def _invalid(error: ValidationError) -> Problem:
+    """The first finding of a validation, without the value: it may be PHI."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return Problem("102" if first["type"] != "missing" else "101", f"{place or 'the message'}: {first['msg']}")
+
+
+def ordering_of(estate: Estate, contract: type[Contract]) -> str:
+    """The field within which this event's order is kept: its feeds' key, else its flow's, else its first identity."""
+    name = contract.type_name()
+    for feed in estate.feeds_on(name):
+        if feed.key:
+            return feed.key
+    for flow in estate.flows_on(name):
+        if flow.ordering:
+            return flow.ordering
+    return contract.identities[0][0] if contract.identities else next(iter(contract.model_fields))
+
+

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from hilum.audit.entry import Entry
-from hilum.audit.log import append
+from hilum.audit.writer import append
 from hilum.authoring.estate import Policy
 
 STALE_SECONDS = 1.0

@@ -115,7 +115,7 @@ class Intake:
         self._shard, self._fence = row["shard"], row["fence"]
         self._message_seq, self._event_seq = row["message_seq"], row["event_seq"]
         await self._connection.execute(
-            "INSERT INTO audit_shard (shard, next_seq) VALUES ($1, 0) ON CONFLICT DO NOTHING", self._shard
+            "INSERT INTO audit_shard (shard, next_seq) VALUES ($1, 1) ON CONFLICT DO NOTHING", self._shard
         )
 
     async def stop(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 from hilum.audit.entry import Entry
-from hilum.audit.log import append
+from hilum.audit.writer import append
 
 OPEN, RELEASED, SKIPPED, RESOLVED = "open", "released", "skipped", "resolved"
 

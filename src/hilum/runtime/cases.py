@@ -1,0 +1,257 @@
+"""Cases: one durable run of a flow for each business case, journaled step by step by DBOS.
+
+Our table says what state a case is in and whose turn it is (criticality first, order within a key); DBOS keeps the
+journal of its steps. A case that waits for a person or a system holds no thread: its run ends, and when it is let go
+the journal is rewound to the failed step and the run goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import asyncpg
+import orjson
+from dbos import DBOS
+
+from hilum.audit.entry import Entry
+from hilum.audit.writer import append
+from hilum.authoring.contract import AtRisk, marked
+from hilum.authoring.estate import Estate
+from hilum.authoring.failures import Rejected, Unavailable
+from hilum.authoring.flow import Flow, Step
+from hilum.authoring.running import running_in
+from hilum.authoring.system import System
+from hilum.runtime import work_items
+from hilum.runtime.deliveries import Command, Deliveries
+from hilum.runtime.fault_points import point
+from hilum.runtime.wire import dump_as, load_as
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Lookup = Callable[[str, str, str, "datetime | None"], "str | None"]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every case of this process uses."""
+
+    pool: asyncpg.Pool
+    loop: asyncio.AbstractEventLoop
+    estate: Estate
+    deliveries: Deliveries
+    lookup: Lookup
+    clock: Callable[[], datetime]
+    executor: str
+
+
+class StepFailed(Exception):
+    """A step's journaled failure, on its way out of the flow."""
+
+    def __init__(self, function_id: int, step: str, envelope: Mapping[str, Any]) -> None:
+        super().__init__(f"step {step} failed")
+        self.function_id = function_id
+        self.step = step
+        self.envelope = envelope
+
+
+class CaseRun:
+    """The surroundings of one run of one case; its methods are called in the flow's thread."""
+
+    def __init__(self, around: Surroundings, case_id: str) -> None:
+        self._around = around
+        self._case_id = case_id
+        self._occurrences: Counter[str] = Counter()
+        self._commands = 0
+        self._in_step = ""
+
+    def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run a step once, or take its journaled result."""
+        self._occurrences[step.name] += 1
+        occurrence = self._occurrences[step.name]
+        name = step.name if occurrence == 1 else f"{step.name}#{occurrence}"
+        point(f"step.before:{step.name}")
+        text = DBOS.run_step({"name": name}, self._attempt, step, name, args, kwargs)
+        point(f"step.after:{step.name}")
+        envelope = orjson.loads(text)
+        if "ok" in envelope:
+            return load_as(step.returns, envelope["ok"])
+        raise StepFailed(envelope["function_id"], name, envelope)
+
+    def _attempt(self, step: Step[Any, Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """The step itself. Every outcome is a value, so that the journal holds our words and not a pickled exception."""
+        self._in_step, self._commands = name, 0
+        try:
+            result = step.function(*args, **kwargs)
+            return orjson.dumps({"ok": dump_as(step.returns, result)}).decode()
+        except Rejected as rejected:
+            kind = type(rejected)
+            outcome: dict[str, Any] = {
+                "kind": "rejected",
+                "class": kind.__name__,
+                "queue": kind.queue,
+                "title": kind.title(),
+                "remedy": kind.remedy(),
+                "due_hours": kind.due_hours,
+                "cause": rejected.cause,
+                "detail": rejected.detail,
+                "at_risk_usd": str(rejected.at_risk_usd) if rejected.at_risk_usd is not None else None,
+            }
+        except Unavailable as away:
+            outcome = {"kind": "unavailable", "system": away.system, "reason": away.reason}
+        except Exception as bug:
+            log.exception("bug in step %s of %s", name, self._case_id)
+            outcome = {"kind": "bug", "class": type(bug).__name__, "step": name}
+        outcome["function_id"] = DBOS.step_id
+        return orjson.dumps(outcome).decode()
+
+    def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
+        return self._on_loop(self._around.deliveries.ask(system, operation, arguments))
+
+    def command(self, system: System, operation: str, arguments: Mapping[str, Any], key: str | None) -> Any:
+        self._commands += 1
+        if key is None:
+            key = f"{self._case_id}/{self._in_step}" + (f":{self._commands}" if self._commands > 1 else "")
+        command = Command(system, operation, arguments, key, self._case_id, self._in_step)
+        return self._on_loop(self._around.deliveries.command(command))
+
+    def lookup(self, crosswalk: str, value: str, facility: str, on: datetime | None) -> str | None:
+        return self._around.lookup(crosswalk, value, facility, on)
+
+    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Work on the platform's event loop while the flow's thread waits."""
+        return asyncio.run_coroutine_threadsafe(work, self._around.loop).result()
+
+
+class CaseRunner:
+    """Runs one case to its next rest: done, waiting, parked or stopped."""
+
+    def __init__(self, around: Surroundings, on_rest: Callable[[str], None]) -> None:
+        self._around = around
+        self._on_rest = on_rest
+        self.running = threading.local()
+
+    def run(self, case_id: str) -> str:
+        """The body of the one DBOS workflow. Returns the state in which the case came to rest."""
+        around = self._around
+        started = self._on_loop(self._begin(case_id))
+        if started is None:
+            return "gone"
+        flow, event = started
+        leave = running_in(CaseRun(around, case_id))
+        try:
+            flow.function(event)
+            failure: StepFailed | None = None
+            state = "done"
+        except StepFailed as failed:
+            failure = failed
+            state = {"rejected": "waiting", "unavailable": "parked", "bug": "stopped"}[failed.envelope["kind"]]
+        except Exception as bug:
+            log.exception("bug in flow of %s", case_id)
+            state = "stopped"
+            failure = StepFailed(1, "", {"kind": "bug", "class": type(bug).__name__, "step": ""})
+        finally:
+            leave()
+        point("case.finishing")
+        self._on_loop(self._rest(case_id, flow, event, state, failure))
+        point("case.finished")
+        self._on_rest(case_id)
+        return state
+
+    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._around.loop).result()
+
+    async def _begin(self, case_id: str) -> tuple[Flow, Any] | None:
+        around = self._around
+        async with around.pool.acquire() as connection:
+            row = await connection.fetchrow(
+                """UPDATE flow_case SET executor = $2, updated_at = $3
+                    WHERE id = $1 AND state = 'running' RETURNING flow, event_shard, event_seq, event_at""",
+                case_id, around.executor, around.clock(),
+            )  # fmt: skip
+            if row is None:
+                return None
+            payload = await connection.fetchval(
+                "SELECT payload FROM event WHERE shard = $1 AND seq = $2 AND at = $3",
+                row["event_shard"], row["event_seq"], row["event_at"],
+            )  # fmt: skip
+        flow = around.estate.flows[row["flow"]]
+        return flow, flow.on.model_validate_json(payload)
+
+    async def _rest(self, case_id: str, flow: Flow, event: Any, state: str, failure: StepFailed | None) -> None:
+        around, now = self._around, self._around.clock()
+        envelope = dict(failure.envelope) if failure is not None else {}
+        error = _sentence(envelope)
+        async with around.pool.acquire() as connection, connection.transaction():
+            changed = await connection.fetchval(
+                """UPDATE flow_case SET state = $2, step = $3, rewind_to = $4, parked_on = $5, error = $6, updated_at = $7,
+                          executor = NULL, done_at = CASE WHEN $2 = 'done' THEN $7::timestamptz END
+                    WHERE id = $1 AND state = 'running' RETURNING 1""",
+                case_id, state, failure.step if failure is not None else None,
+                failure.function_id if failure is not None else None, envelope.get("system"), error, now,
+            )  # fmt: skip
+            if not changed:
+                return
+            await append(connection, [Entry(now, "system:flows", f"case.{state}", f"c/{case_id}", _detail(envelope))])
+            if state in ("waiting", "stopped"):
+                found = _exceptional(case_id, flow, event, envelope, around.estate)
+                await work_items.join(connection, found, now=now, actor="system:flows")
+
+
+def _sentence(envelope: Mapping[str, Any]) -> str | None:
+    match envelope.get("kind"):
+        case "rejected":
+            return f"{envelope['title']}: {envelope['cause']}"
+        case "unavailable":
+            return f"{envelope['system']}: {envelope['reason']}"
+        case "bug":
+            return f"defect in step {envelope['step'] or '(flow)'}: {envelope['class']}"
+    return None
+
+
+def _detail(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in envelope.items() if k in ("kind", "class", "queue", "cause", "system", "step") and v is not None}
+
+
+def _exceptional(case_id: str, flow: Flow, event: Any, envelope: Mapping[str, Any], estate: Estate) -> work_items.Exceptional:
+    at_risk = envelope.get("at_risk_usd") or _at_risk(event)
+    subject = f"c/{case_id}"
+    if envelope["kind"] == "bug":
+        queue = "integration"
+        return work_items.Exceptional(
+            queue=queue,
+            cause=f"Defect:{flow.name}/{envelope['step']}/{envelope['class']}",
+            title=f"Defect in {flow.name}, step {envelope['step'] or '(flow)'}: {envelope['class']}",
+            remedy="Correct the flow, deploy it, then release. Other keys are not affected.",
+            due_hours=2,
+            subject=subject,
+            at_risk_usd=Decimal(at_risk),
+            owner=estate.queues.get(queue, flow.owner),
+        )
+    return work_items.Exceptional(
+        queue=envelope["queue"],
+        cause=f"{envelope['class']}:{envelope['cause']}",
+        title=f"{envelope['title']}: {envelope['cause']}",
+        remedy=envelope["remedy"],
+        due_hours=envelope["due_hours"],
+        subject=subject,
+        at_risk_usd=Decimal(at_risk),
+        detail=envelope["detail"],
+        owner=estate.queues.get(envelope["queue"], flow.owner),
+    )
+
+
+def _at_risk(event: Any) -> Decimal:
+    """The money that waits with the case, from the field the contract marks; zero when the sender gave none."""
+    for name in marked(type(event), AtRisk):
+        value = getattr(event, name)
+        if value is not None:
+            return Decimal(value)
+    return Decimal(0)

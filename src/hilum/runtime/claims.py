@@ -1,0 +1,163 @@
+"""Claims: which case runs next, where, and what became of the cases of a process that died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from hilum.audit.entry import Entry
+from hilum.audit.writer import append
+from hilum.runtime.fault_points import point
+from hilum.runtime.journal import SCHEMA, Journal
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 2.0
+DEAD_AFTER_SECONDS = 10.0
+
+# Criticality first, then age. A case waits for every older open case of its key, and for its own previous run to end.
+_CLAIM = f"""
+    UPDATE flow_case SET state = 'running', executor = $1, run = run + 1, updated_at = $3
+     WHERE id IN (
+        SELECT c.id FROM flow_case c
+         WHERE c.state = 'ready'
+           AND NOT EXISTS (SELECT 1 FROM flow_case p WHERE p.flow = c.flow AND p.ordering_key = c.ordering_key
+                              AND p.state NOT IN ('done', 'skipped') AND p.position < c.position)
+           AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.workflow_status w
+                            WHERE w.workflow_uuid = c.id AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED'))
+         ORDER BY c.criticality, c.position LIMIT $2 FOR UPDATE OF c SKIP LOCKED)
+    RETURNING id, rewind_to, criticality, position
+"""
+
+
+class Claims:
+    """Keeps this process busy with at most ``slots`` cases."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, journal: Journal, *, slots: int, clock: Callable[[], datetime], lane: asyncio.AbstractEventLoop
+    ) -> None:
+        self._pool = pool
+        self._journal = journal
+        self._slots = slots
+        self._clock = clock
+        self._loop = lane
+        self._busy: set[str] = set()
+        self.freed = asyncio.Event()
+
+    def rested(self, case_id: str) -> None:
+        """A run ended; called from the flow's thread."""
+        self._loop.call_soon_threadsafe(self._free, case_id)
+
+    def _free(self, case_id: str) -> None:
+        self._busy.discard(case_id)
+        self.freed.set()
+
+    async def run_once(self) -> int:
+        """Claim and start as many cases as there is room for; how many."""
+        room = self._slots - len(self._busy)
+        if room <= 0:
+            return 0
+        rows = await self._pool.fetch(_CLAIM, self._journal.executor, room, self._clock())
+        rows.sort(key=lambda r: (r["criticality"], r["position"]))
+        for row in rows:
+            self._busy.add(row["id"])
+            point("case.claimed")
+            await asyncio.to_thread(self._start, row["id"], row["rewind_to"])
+        return len(rows)
+
+    def _start(self, case_id: str, rewind_to: int | None) -> None:
+        if rewind_to is None:
+            self._journal.start(case_id)
+        else:
+            self._journal.rewind(case_id, rewind_to)
+
+    async def reclaim(self, executors: list[str]) -> int:
+        """Bring the cases of dead executors back: the journal resumes what it has, the rest is claimed anew."""
+        if not executors:
+            return 0
+        recovered = await asyncio.to_thread(self._journal.recover, executors)
+        # Their deliveries' leases would only delay the find-by-key that follows.
+        await self._pool.execute(
+            "UPDATE delivery SET leased_until = NULL WHERE state = 'attempting' AND owner = ANY($1)", executors
+        )
+        # Claimed but never started, or claimed for a rewind that never began: nothing runs, so it is ready again.
+        again = await self._pool.fetch(
+            f"""UPDATE flow_case c SET state = 'ready', executor = NULL, updated_at = $2
+                 WHERE c.state = 'running' AND c.executor = ANY($1)
+                   AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.workflow_status w
+                                    WHERE w.workflow_uuid = c.id AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED'))
+             RETURNING id""",
+            executors, self._clock(),
+        )  # fmt: skip
+        if recovered or again:
+            log.warning("took over %d running and %d claimed cases of %s", recovered, len(again), ", ".join(executors))
+        return recovered + len(again)
+
+
+class Heartbeat:
+    """Says that this process lives, and notices which of its peers do not.
+
+    A session-level advisory lock is held while the process lives; PostgreSQL gives it up the moment the process dies.
+    The heartbeat covers what the lock cannot see: a process that hangs.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, executor: str, role: str, pid: int, host: str, flows_version: str, clock: Callable[[], datetime]) -> None:
+        self._pool = pool
+        self.executor = executor
+        self._row = (executor, role, pid, host, flows_version)
+        self._clock = clock
+        self._lock: asyncpg.Connection | None = None
+
+    async def start(self) -> None:
+        """Take this executor's name; waits while a predecessor with the same name is still alive."""
+        self._lock = await self._pool.acquire()
+        await self._lock.fetchval("SELECT pg_advisory_lock(hashtext('hilum'), hashtext($1))", self.executor, timeout=60)
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                """INSERT INTO executor (id, role, pid, host, flows_version, started_at, heartbeat_at, state)
+                   VALUES ($1, $2, $3, $4, $5, $6, $6, 'running')
+                   ON CONFLICT (id) DO UPDATE SET role = $2, pid = $3, host = $4, flows_version = $5,
+                          started_at = $6, heartbeat_at = $6, state = 'running'""",
+                *self._row, now,
+            )  # fmt: skip
+            await append(connection, [Entry(now, "system:executor", "executor.started", f"p/{self.executor}", {"version": self._row[4]})])
+
+    async def beat(self) -> list[str]:
+        """Renew the heartbeat; returns the executors found dead, each reported to one caller only."""
+        now = self._clock()
+        await self._pool.execute("UPDATE executor SET heartbeat_at = $2, state = 'running' WHERE id = $1", self.executor, now)
+        suspects = await self._pool.fetch(
+            "SELECT id, heartbeat_at FROM executor WHERE state = 'running' AND role = 'worker' AND id <> $1", self.executor
+        )
+        dead = []
+        for suspect in suspects:
+            silent = now - suspect["heartbeat_at"] > timedelta(seconds=DEAD_AFTER_SECONDS)
+            if silent or await self._lock_is_free(suspect["id"]):
+                async with self._pool.acquire() as connection, connection.transaction():
+                    mine = await connection.fetchval(
+                        "UPDATE executor SET state = 'dead' WHERE id = $1 AND state = 'running' AND heartbeat_at = $2 RETURNING 1",
+                        suspect["id"], suspect["heartbeat_at"],
+                    )  # fmt: skip
+                    if mine:
+                        await append(connection, [Entry(now, f"system:{self.executor}", "executor.dead", f"p/{suspect['id']}", {})])
+                        dead.append(suspect["id"])
+        return dead
+
+    async def _lock_is_free(self, executor: str) -> bool:
+        async with self._pool.acquire() as connection, connection.transaction():
+            free: bool = await connection.fetchval(
+                "SELECT pg_try_advisory_xact_lock(hashtext('hilum'), hashtext($1))", executor
+            )
+            return free
+
+    async def stop(self) -> None:
+        await self._pool.execute("UPDATE executor SET state = 'stopped' WHERE id = $1", self.executor)
+        if self._lock is not None:
+            await self._lock.execute("SELECT pg_advisory_unlock_all()")
+            await self._pool.release(self._lock)
+            self._lock = None

@@ -1,0 +1,272 @@
+"""Deliveries: the only way a step reaches a system, and at most one effect for each key.
+
+A command is written down before it is sent and after it was answered. What happened between the two is not known
+after a crash or a cut connection: such a delivery is *in doubt*, and the system is searched for the key before the
+command is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from hilum.audit.entry import Entry
+from hilum.audit.writer import append
+from hilum.authoring.failures import Rejected, Unavailable
+from hilum.authoring.system import System
+from hilum.model.ledger import DocumentRef
+from hilum.model.supply import Shelf
+from hilum.runtime.breakers import Breakers
+from hilum.runtime.connections import Connection, Connections
+from hilum.runtime.fault_points import point
+from hilum.runtime.wire import dump_arguments, dump_result, load_result
+
+LEASE_MARGIN_SECONDS = 5.0
+
+
+class DeliveryDead(Rejected, queue="integration", due_hours=24):
+    """The system did not take this for longer than its policy allows: see to the system, then release."""
+
+
+class LostLease(RuntimeError):
+    """Another runner took the delivery over while this one still worked on it; its own result counts, not ours."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command as a step gave it."""
+
+    system: System
+    operation: str
+    arguments: Mapping[str, Any]
+    key: str
+    case_id: str
+    step: str
+
+    @property
+    def signature(self) -> Callable[..., Any]:
+        return type(self.system).operations()[self.operation]
+
+
+@dataclass
+class _Turn:
+    """The right to attempt a delivery, until the lease ends."""
+
+    fence: int
+    attempts: int
+    in_doubt: bool
+    created_at: datetime
+
+
+class Deliveries:
+    """Sends commands and asks questions, with the policy of each system. ``executor`` names this process."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        connections: Connections,
+        breakers: Breakers,
+        *,
+        executor: str,
+        clock: Callable[[], datetime],
+        rng: random.Random,
+    ) -> None:
+        self._pool = pool
+        self._connections = connections
+        self._breakers = breakers
+        self._executor = executor
+        self._clock = clock
+        self._rng = rng
+
+    async def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """Ask a question: asked again when it fails, by the policy; Unavailable when the system does not answer."""
+        connection = self._connections.to(system.name)
+        call = getattr(connection.connector, operation)
+        for attempt in range(1, connection.policy.attempts + 1):
+            await self._admitted(connection)
+            try:
+                return await self._call(connection, call, arguments)
+            except Unavailable as away:
+                await self._failed(connection, away)
+                await self._pause(connection, away, attempt)
+        raise AssertionError("the last attempt raises")
+
+    async def command(self, command: Command) -> Any:
+        """Deliver a command, or learn that it was delivered before. Rejected and Unavailable as the system decides."""
+        connection = self._connections.to(command.system.name)
+        await self._write_down(command)
+        for attempt in range(1, connection.policy.attempts + 1):
+            await self._admitted(connection)
+            turn = await self._take_turn(command, connection)
+            if isinstance(turn, bytes):
+                return load_result(command.signature, turn)
+            point(f"delivery.begun:{command.operation}")
+            started = self._clock()
+            try:
+                result, found = await self._attempt(connection, command, turn)
+            except Unavailable as away:
+                await self._failed(connection, away)
+                await self._unavailable(command, connection, turn, away, started)
+                await self._pause(connection, away, attempt)
+                continue
+            except Rejected as rejected:
+                await self._finish(command, turn, "rejected", started, error=str(rejected))
+                await self._breakers.succeeded(connection.system)
+                raise
+            except Exception as bug:
+                await self._finish(command, turn, "in_doubt", started, error=type(bug).__name__, outcome="failed")
+                raise
+            point(f"delivery.sent:{command.operation}")
+            await self._finish(command, turn, "done", started, result=result, found=found)
+            await self._breakers.succeeded(connection.system)
+            point(f"delivery.done:{command.operation}")
+            return result
+        raise AssertionError("the last attempt raises")
+
+    async def _attempt(self, connection: Connection, command: Command, turn: _Turn) -> tuple[Any, bool]:
+        connector = connection.connector
+        if turn.in_doubt and command.operation not in connector.idempotent_commands:
+            find = getattr(connector, f"find_{command.operation}")
+            found = await self._call(connection, find, {**command.arguments, "key": command.key})
+            if found is not None:
+                return found, True
+        execute = getattr(connector, command.operation)
+        return await self._call(connection, execute, {**command.arguments, "key": command.key}), False
+
+    async def _call(self, connection: Connection, call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+        async with connection.room:
+            await connection.pace()
+            try:
+                async with asyncio.timeout(connection.policy.timeout_seconds):
+                    return await call(**arguments)
+            except TimeoutError:
+                raise Unavailable(
+                    connection.system, f"no answer within {connection.policy.timeout_seconds:g} s"
+                ) from None
+
+    async def _admitted(self, connection: Connection) -> None:
+        breaker = await self._breakers.of(connection.system)
+        if not breaker.lets_through:
+            why = "deliveries are held by a person" if breaker.held else f"circuit open: {breaker.last_error}"
+            raise Unavailable(connection.system, why)
+
+    async def _failed(self, connection: Connection, away: Unavailable) -> None:
+        await self._breakers.failed(
+            connection.system, away.reason, connection.policy, retry_after_seconds=away.retry_after_seconds
+        )
+
+    async def _pause(self, connection: Connection, away: Unavailable, attempt: int) -> None:
+        """Wait before the next attempt, or give up: the caller is parked and frees its thread."""
+        policy = connection.policy
+        if attempt >= policy.attempts or away.retry_after_seconds is not None:
+            raise away
+        limit = min(policy.backoff_seconds * 2 ** (attempt - 1), policy.backoff_max_seconds)
+        await asyncio.sleep(self._rng.uniform(limit / 2, limit))
+
+    async def _write_down(self, command: Command) -> None:
+        """The delivery exists before anything is sent; a second case that asks for the same key shares it."""
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                """INSERT INTO delivery (key, system, operation, case_id, step, request, created_at, updated_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING""",
+                command.key, command.system.name, command.operation, command.case_id, command.step,
+                dump_arguments(command.arguments), now,
+            )  # fmt: skip
+            await connection.execute(
+                "INSERT INTO delivery_case (key, case_id, step, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                command.key, command.case_id, command.step, now,
+            )  # fmt: skip
+
+    async def _take_turn(self, command: Command, to: Connection) -> _Turn | bytes:
+        """Lease the delivery, or return the result it already has. Waits while another runner holds the lease."""
+        while True:
+            now = self._clock()
+            async with self._pool.acquire() as connection, connection.transaction():
+                row = await connection.fetchrow("SELECT * FROM delivery WHERE key = $1 FOR UPDATE", command.key)
+                if row["state"] == "done":
+                    response: bytes = row["response"]
+                    return response
+                leased_until = row["leased_until"]
+                if leased_until is None or leased_until <= now:
+                    until = now + timedelta(seconds=2 * to.policy.timeout_seconds + LEASE_MARGIN_SECONDS)
+                    await connection.execute(
+                        """UPDATE delivery SET state = 'attempting', attempts = attempts + 1, fence = fence + 1, owner = $2,
+                                  leased_until = $3, updated_at = $4 WHERE key = $1""",
+                        command.key, self._executor, until, now,
+                    )  # fmt: skip
+                    await connection.execute(
+                        "INSERT INTO delivery_attempt (key, attempt, executor, started_at) VALUES ($1, $2, $3, $4)",
+                        command.key, row["attempts"] + 1, self._executor, now,
+                    )  # fmt: skip
+                    # A predecessor that stopped while attempting may have reached the system: look before sending.
+                    in_doubt = row["state"] in ("attempting", "in_doubt")
+                    return _Turn(row["fence"] + 1, row["attempts"] + 1, in_doubt, row["created_at"])
+            await asyncio.sleep(0.05)
+
+    async def _unavailable(
+        self, command: Command, connection: Connection, turn: _Turn, away: Unavailable, started: datetime
+    ) -> None:
+        age = self._clock() - turn.created_at
+        dead = age > timedelta(hours=connection.policy.dead_after_hours)
+        await self._finish(
+            command, turn, "dead" if dead else "in_doubt", started, error=away.reason, outcome="unavailable"
+        )
+        if dead:
+            raise DeliveryDead(f"{connection.system}: {command.operation}", away.reason)
+
+    async def _finish(
+        self,
+        command: Command,
+        turn: _Turn,
+        state: str,
+        started: datetime,
+        *,
+        result: Any = None,
+        found: bool = False,
+        error: str | None = None,
+        outcome: str | None = None,
+    ) -> None:
+        """Record what came of an attempt: state, attempt, document numbers and audit entry in one commit."""
+        now = self._clock()
+        done = state == "done"
+        kind, number = _document(result)
+        async with self._pool.acquire() as connection, connection.transaction():
+            updated = await connection.fetchval(
+                """UPDATE delivery SET state = $3, response = $4, document = $5, found = $6, error = $7, owner = NULL,
+                          leased_until = NULL, updated_at = $8, done_at = CASE WHEN $9 THEN $8::timestamptz END
+                    WHERE key = $1 AND fence = $2 RETURNING 1""",
+                command.key, turn.fence, state, dump_result(command.signature, result) if done else None,
+                f"{kind} {number}" if number else None, found, error, now, done,
+            )  # fmt: skip
+            if not updated:
+                raise LostLease(f"delivery {command.key} was taken over")
+            await connection.execute(
+                "UPDATE delivery_attempt SET ended_at = $3, outcome = $4, error = $5 WHERE key = $1 AND attempt = $2",
+                command.key, turn.attempts, now, outcome or ("found" if found else state), error,
+            )  # fmt: skip
+            if number:
+                await connection.execute(
+                    "INSERT INTO business_key (value, kind, subject, at) VALUES ($1, $2, $3, $4)",
+                    number, kind, f"d/{command.key}", now,
+                )  # fmt: skip
+            detail = {"attempt": turn.attempts, "operation": command.operation, "system": command.system.name}
+            if number:
+                detail["document"] = f"{kind} {number}"
+            if found:
+                detail["found"] = True
+            await append(connection, [Entry(now, "system:deliveries", f"delivery.{outcome or state}", f"d/{command.key}", detail)])
+
+
+def _document(result: Any) -> tuple[str, str]:
+    if isinstance(result, DocumentRef):
+        return result.type, result.number
+    if isinstance(result, Shelf):
+        return "stock movement", result.movement
+    return "", ""

@@ -1,0 +1,107 @@
+"""Dispatch: events become cases, in the order of their shard, each exactly once.
+
+Cursor and cases move in one transaction, so a crash repeats nothing and loses nothing. Which case runs first is
+decided later, when one is claimed: by criticality, then by age, and never before an older case of the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from hilum.audit.entry import Entry
+from hilum.audit.writer import append
+from hilum.authoring.contract import value_at
+from hilum.authoring.estate import Estate
+from hilum.authoring.flow import Flow, criticality_rank
+from hilum.runtime.fault_points import point
+
+log = logging.getLogger(__name__)
+
+CONSUMER = "flows"
+BATCH_EVENTS = 500
+
+
+class Dispatcher:
+    """Reads every shard's events and opens the cases of the flows that want them."""
+
+    def __init__(self, pool: asyncpg.Pool, estate: Estate, *, clock: Callable[[], datetime]) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._flows: dict[str, list[Flow]] = {}
+        for flow in estate.flows.values():
+            self._flows.setdefault(flow.on.type_name(), []).append(flow)
+
+    async def run_once(self) -> int:
+        """Read each shard once; how many events were read."""
+        shards = await self._pool.fetch("SELECT shard FROM intake_shard")
+        return sum([await self._shard(row["shard"]) for row in shards])
+
+    async def _shard(self, shard: int) -> int:
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO consumer_cursor (consumer, shard) VALUES ($1, $2) ON CONFLICT DO NOTHING", CONSUMER, shard
+            )
+            # The row's lock makes one dispatcher at a time; another process passes over a locked shard.
+            cursor = await connection.fetchval(
+                "SELECT seq FROM consumer_cursor WHERE consumer = $1 AND shard = $2 FOR UPDATE SKIP LOCKED", CONSUMER, shard
+            )
+            if cursor is None:
+                return 0
+            until = await connection.fetchval("SELECT event_seq FROM intake_shard WHERE shard = $1", shard)
+            until = min(until, cursor + BATCH_EVENTS)
+            if until <= cursor:
+                return 0
+            events = await connection.fetch(
+                """SELECT seq, at, type, facility, payload FROM event
+                    WHERE shard = $1 AND seq > $2 AND seq <= $3 AND type = ANY($4) ORDER BY seq""",
+                shard, cursor, until, list(self._flows),
+            )  # fmt: skip
+            cases = [(flow, event) for event in events for flow in self._flows[event["type"]]]
+            await self._open(connection, shard, cases, now)
+            point("dispatch.before_commit")
+            await connection.execute(
+                "UPDATE consumer_cursor SET seq = $3 WHERE consumer = $1 AND shard = $2", CONSUMER, shard, until
+            )
+        point("dispatch.after_commit")
+        return int(until - cursor)
+
+    async def _open(
+        self, connection: asyncpg.Connection, shard: int, cases: list[tuple[Flow, asyncpg.Record]], now: datetime
+    ) -> None:
+        if not cases:
+            return
+        rows = []
+        for flow, record in cases:
+            event = flow.on.model_validate_json(record["payload"])
+            rows.append(
+                (f"{flow.name}/{_required(event, flow.key, flow)}", flow.name, flow.version, _required(event, flow.ordering, flow),
+                 criticality_rank(flow.criticality), record["facility"], shard, record["seq"], record["at"])
+            )  # fmt: skip
+        columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
+        opened = await connection.fetch(
+            """INSERT INTO flow_case (id, flow, flow_version, ordering_key, criticality, facility,
+                                      event_shard, event_seq, event_at, created_at, updated_at)
+               SELECT u.*, $10, $10 FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::smallint[],
+                      $6::text[], $7::int[], $8::bigint[], $9::timestamptz[]) AS u
+               ON CONFLICT (id) DO NOTHING RETURNING id, event_seq""",
+            *columns, now,
+        )  # fmt: skip
+        entries = [
+            Entry(now, "system:dispatch", "case.opened", f"c/{r['id']}", {"event": f"e/{shard}/{r['event_seq']}"}) for r in opened
+        ]
+        if entries:
+            await append(connection, entries)
+            await connection.execute("SELECT pg_notify('hilum_cases', '')")
+
+
+def _required(event: Any, path: str, flow: Flow) -> str:
+    value = value_at(event, path)
+    if value is None:
+        raise LookupError(f"flow {flow.name}: the event has no {path}; `hilum check` should have refused this key")
+    return value

@@ -1,0 +1,43 @@
+"""How arguments and results are written down: JSON by the types the author annotated, never pickles."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
+
+
+@lru_cache(maxsize=512)
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
+
+
+@lru_cache(maxsize=512)
+def _returns(signature: Callable[..., Any]) -> Any:
+    return get_type_hints(inspect.unwrap(signature)).get("return", Any)
+
+
+def dump_arguments(arguments: Mapping[str, Any]) -> bytes:
+    """The arguments of a command as JSON, for the record and for people."""
+    return to_json({name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value for name, value in arguments.items()})
+
+
+def dump_result(signature: Callable[..., Any], result: Any) -> bytes:
+    """A result as JSON by the operation's return annotation."""
+    return _adapter(_returns(signature)).dump_json(result)
+
+
+def load_result(signature: Callable[..., Any], data: bytes) -> Any:
+    return _adapter(_returns(signature)).validate_json(data)
+
+
+def dump_as(annotation: Any, value: Any) -> str:
+    return _adapter(annotation).dump_json(value).decode()
+
+
+def load_as(annotation: Any, text: str) -> Any:
+    return _adapter(annotation).validate_json(text)

@@ -48,7 +48,9 @@ class CompactRange:
         self.size = size
         self.frontier = list(frontier)
         if len(self.frontier) != size.bit_count():
-            raise ValueError(f"a tree of {size} leaves has {size.bit_count()} complete subtrees, not {len(self.frontier)}")
+            raise ValueError(
+                f"a tree of {size} leaves has {size.bit_count()} complete subtrees, not {len(self.frontier)}"
+            )
 
     def copy(self) -> "CompactRange":
         return CompactRange(self.size, self.frontier)

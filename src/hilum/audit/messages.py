@@ -1,0 +1,132 @@
+"""What entries say about stored messages, and whether the messages still are what they say.
+
+An entry of an action ``message.*`` about ``m/<shard>/<seq>`` carries the SHA-256 of the message's raw bytes as it was
+when it arrived. PostgreSQL computes it anew, so the bytes never leave it.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from hilum.audit.entry import MESSAGE_EXPIRED, MalformedEntry, parse
+from hilum.audit.parts import Leaf
+from hilum.audit.verifier import Damage, VerifyReport
+
+_SUBJECT = re.compile(r"m/(\d{1,9})/(\d{1,18})")
+_BEGINNING = b'{"action":"message.'
+
+_FOUND = """
+    SELECT claim.ordinal, sha256(message.raw) = claim.digest AS same
+    FROM unnest($1::int[], $2::bigint[], $3::bytea[]) WITH ORDINALITY AS claim (shard, seq, digest, ordinal)
+    LEFT JOIN hilum.message ON message.shard = claim.shard AND message.seq = claim.seq
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageClaim:
+    """An entry's word on one message: ``digest`` is 32 bytes of SHA-256 over its raw bytes."""
+
+    leaf: Leaf
+    shard: int
+    seq: int
+    digest: bytes
+
+
+def message_claims(leaves: Iterable[Leaf]) -> list[MessageClaim]:
+    """The claims among leaves. Entries that cannot be read claim nothing: the tree reports those."""
+    claims: list[MessageClaim] = []
+    for leaf in leaves:
+        if leaf.entry is None or not leaf.entry.startswith(_BEGINNING):
+            continue
+        try:
+            fields = parse(leaf.entry)
+            digest = bytes.fromhex(fields["detail"]["sha256"])
+        except (MalformedEntry, KeyError, TypeError, ValueError):
+            continue
+        address = _SUBJECT.fullmatch(fields["subject"])
+        if address:
+            claims.append(MessageClaim(leaf, int(address[1]), int(address[2]), digest))
+    return claims
+
+
+class MessageCheck:
+    """Compares claims with the table ``hilum.message``, where there is one with the columns shard, seq and raw."""
+
+    def __init__(self, connection: asyncpg.Connection, report: VerifyReport, expired: dict[int, int]) -> None:
+        self._connection = connection
+        self._report = report
+        self._expired = expired
+
+    @classmethod
+    async def begin(cls, connection: asyncpg.Connection, report: VerifyReport) -> "MessageCheck | None":
+        columns = await connection.fetchval(
+            "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'hilum' AND table_name = 'message' "
+            "AND column_name IN ('shard', 'seq', 'raw')"
+        )
+        if columns != 3:
+            return None
+        return cls(connection, report, await _expired(connection))
+
+    async def check(self, leaves: Sequence[Leaf]) -> None:
+        """Recompute the digests that the leaves claim; a changed or missing message is added to the report."""
+        claims = message_claims(leaves)
+        if not claims:
+            return
+        records = await self._connection.fetch(
+            _FOUND,
+            [claim.shard for claim in claims],
+            [claim.seq for claim in claims],
+            [claim.digest for claim in claims],
+        )
+        verdicts: dict[int, bool | None] = {}
+        for record in records:
+            # A number is unique to a message only together with the time it arrived: should it occur twice, both count.
+            place, same = record["ordinal"] - 1, record["same"]
+            verdicts[place] = same if verdicts.get(place, True) else False
+        for place, claim in enumerate(claims):
+            self._judge(claim, verdicts[place])
+
+    def _judge(self, claim: MessageClaim, same: bool | None) -> None:
+        subject, leaf = f"m/{claim.shard}/{claim.seq}", claim.leaf
+        if same is None and claim.seq <= self._expired.get(claim.shard, 0):
+            self._report.messages_expired += 1
+            return
+        self._report.messages_checked += 1
+        if same:
+            return
+        kind, what = (
+            ("message-missing", "is gone, and no entry says that its retention had ended")
+            if same is None
+            else ("message-changed", "was changed: its raw bytes do not give the digest")
+        )
+        self._report.add(
+            Damage(
+                kind,
+                f"message {subject} {what} (of leaf {leaf.leaf}, entry {leaf.seq} of shard {leaf.shard})",
+                leaf.leaf,
+                leaf.shard,
+                leaf.seq,
+                subject,
+            )
+        )
+
+
+async def _expired(connection: asyncpg.Connection) -> dict[int, int]:
+    """Through which number retention has removed the messages of each shard, as the entries say."""
+    records = await connection.fetch(
+        "SELECT entry FROM hilum.audit_entry WHERE subject = ANY (SELECT 'm/' || shard FROM (SELECT DISTINCT shard FROM hilum.message) AS shards "
+        "UNION SELECT 'm/' || shard FROM hilum.audit_shard)"
+    )
+    through: dict[int, int] = {}
+    for record in records:
+        try:
+            fields = parse(record["entry"])
+            seq = fields["detail"]["through_seq"]
+        except (MalformedEntry, KeyError):
+            continue
+        shard = fields["subject"].removeprefix("m/")
+        if fields["action"] == MESSAGE_EXPIRED and shard.isdecimal() and type(seq) is int:
+            through[int(shard)] = max(seq, through.get(int(shard), 0))
+    return through

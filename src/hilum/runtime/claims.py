@@ -80,6 +80,15 @@ class Claims:
         if not executors:
             return 0
         recovered = await asyncio.to_thread(self._journal.recover, executors)
+        again = await self.reset(executors)
+        if recovered or again:
+            log.warning("took over %d running and %d claimed cases of %s", recovered, again, ", ".join(executors))
+        return recovered + again
+
+    async def reset(self, executors: list[str]) -> int:
+        """Let go what executors that no longer run had claimed but not started, and their deliveries' leases."""
+        if await self._pool.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.workflow_status") is None:
+            return 0  # The very first start: the journal's tables are made when it opens.
         # Their deliveries' leases would only delay the find-by-key that follows.
         await self._pool.execute(
             "UPDATE delivery SET leased_until = NULL WHERE state = 'attempting' AND owner = ANY($1)", executors
@@ -93,9 +102,7 @@ class Claims:
              RETURNING id""",
             executors, self._clock(),
         )  # fmt: skip
-        if recovered or again:
-            log.warning("took over %d running and %d claimed cases of %s", recovered, len(again), ", ".join(executors))
-        return recovered + len(again)
+        return len(again)
 
 
 class Heartbeat:
@@ -130,14 +137,18 @@ class Heartbeat:
     async def beat(self) -> list[str]:
         """Renew the heartbeat; returns the executors found dead, each reported to one caller only."""
         now = self._clock()
+        if self._lock is None or await self._lock.fetchval("SELECT 1") != 1:
+            raise ConnectionError("the executor's lock is lost")
         await self._pool.execute("UPDATE executor SET heartbeat_at = $2, state = 'running' WHERE id = $1", self.executor, now)
         suspects = await self._pool.fetch(
             "SELECT id, heartbeat_at FROM executor WHERE state = 'running' AND role = 'worker' AND id <> $1", self.executor
         )
         dead = []
         for suspect in suspects:
-            silent = now - suspect["heartbeat_at"] > timedelta(seconds=DEAD_AFTER_SECONDS)
-            if silent or await self._lock_is_free(suspect["id"]):
+            silence = now - suspect["heartbeat_at"]
+            # A live process that lost its lock with its connection notices at its next beat and ends itself.
+            gone = silence > 2 * timedelta(seconds=HEARTBEAT_SECONDS) and await self._lock_is_free(suspect["id"])
+            if gone or silence > timedelta(seconds=DEAD_AFTER_SECONDS):
                 async with self._pool.acquire() as connection, connection.transaction():
                     mine = await connection.fetchval(
                         "UPDATE executor SET state = 'dead' WHERE id = $1 AND state = 'running' AND heartbeat_at = $2 RETURNING 1",

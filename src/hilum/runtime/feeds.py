@@ -1,0 +1,312 @@
+"""Feeds: every event of a type to one system, in order for each key, keys in parallel.
+
+A lane is one feed on one shard, leased with a fence by one worker. A batch is read, grouped by key, sent with the
+policy's concurrency, and its results and the cursor commit together. After a crash up to one batch is sent again
+under the same idempotency keys. A key whose event is refused is parked with all that follows it; other keys go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+
+from hilum.audit.entry import Entry
+from hilum.audit.writer import append
+from hilum.authoring.contract import Contract, getter
+from hilum.authoring.estate import Estate
+from hilum.authoring.failures import Rejected, Unavailable
+from hilum.authoring.flow import Feed
+from hilum.runtime import work_items
+from hilum.runtime.breakers import Breakers
+from hilum.runtime.connections import Connection, Connections
+from hilum.runtime.fault_points import point
+
+log = logging.getLogger(__name__)
+
+BATCH_EVENTS = 1000
+LEASE_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Item:
+    """One event on its way to one system."""
+
+    seq: int
+    at: datetime
+    key: str
+    body: bytes
+    idempotency_key: str
+    receipt: str | None = None
+    refused: Rejected | None = None
+
+
+@dataclass(slots=True)
+class _Outcome:
+    sent: list[_Item] = field(default_factory=list)
+    refused: list[_Item] = field(default_factory=list)
+    behind: list[_Item] = field(default_factory=list)
+    unavailable: Unavailable | None = None
+    left: int = 0
+
+
+class FeedLanes:
+    """Runs all feeds of this process."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        estate: Estate,
+        connections: Connections,
+        breakers: Breakers,
+        *,
+        executor: str,
+        clock: Callable[[], datetime],
+        rng: random.Random,
+    ) -> None:
+        self._pool = pool
+        self._estate = estate
+        self._connections = connections
+        self._breakers = breakers
+        self._executor = executor
+        self._clock = clock
+        self._rng = rng
+        self._contracts: dict[str, dict[str, type[Contract]]] = {
+            feed.name: {c.type_name(): c for c in feed.on} for feed in estate.feeds.values()
+        }
+
+    async def run_once(self) -> int:
+        """Move every lane this process can lease by one batch; how many events were handed over."""
+        shards = [row["shard"] for row in await self._pool.fetch("SELECT shard FROM intake_shard")]
+        moved = 0
+        for feed in sorted(self._estate.feeds.values(), key=lambda f: f.criticality):
+            breaker = await self._breakers.of(feed.to.name)
+            if not breaker.lets_through:
+                continue
+            for shard in shards:
+                moved += await self._lane(feed, shard)
+        return moved
+
+    async def _lane(self, feed: Feed, shard: int) -> int:
+        lease = await self._lease(feed, shard)
+        if lease is None:
+            return 0
+        cursor, fence = lease
+        retried = await self._released(feed, shard)
+        until = await self._pool.fetchval("SELECT event_seq FROM intake_shard WHERE shard = $1", shard)
+        until = min(until, cursor + BATCH_EVENTS)
+        if until <= cursor:
+            return retried
+        contracts = self._contracts[feed.name]
+        events = await self._pool.fetch(
+            """SELECT e.seq, e.at, e.type, e.payload FROM event e
+                WHERE e.shard = $1 AND e.seq > $2 AND e.seq <= $3 AND e.type = ANY($4) ORDER BY e.seq""",
+            shard, cursor, until, list(contracts),
+        )  # fmt: skip
+        # Sent by this lane before the system went away in the middle of an earlier batch.
+        before = {
+            r["event_seq"]
+            for r in await self._pool.fetch(
+                "SELECT event_seq FROM feed_result WHERE feed = $1 AND shard = $2 AND event_seq > $3 AND event_seq <= $4",
+                feed.name, shard, cursor, until,
+            )  # fmt: skip
+        }
+        parked = {
+            r["key"]
+            for r in await self._pool.fetch(
+                "SELECT DISTINCT key FROM feed_parked WHERE feed = $1 AND state IN ('dead', 'behind', 'ready')", feed.name
+            )
+        }
+        items = self._items(feed, shard, [e for e in events if e["seq"] not in before])
+        outcome = await self._send(feed, items, parked)
+        if outcome.unavailable is not None:
+            # The cursor stays before the first event that was not handed over.
+            open_seqs = {i.seq for i in items} - {i.seq for i in (*outcome.sent, *outcome.refused, *outcome.behind)}
+            until = min(open_seqs) - 1
+        point("feed.before_commit")
+        await self._commit(feed, shard, fence, until, outcome)
+        point("feed.after_commit")
+        if outcome.unavailable is not None:
+            away = outcome.unavailable
+            connection = self._connections.to(feed.to.name)
+            await self._breakers.failed(feed.to.name, away.reason, connection.policy, retry_after_seconds=away.retry_after_seconds)
+        elif outcome.sent:
+            await self._breakers.succeeded(feed.to.name)
+        return len(outcome.sent) + retried
+
+    def _items(self, feed: Feed, shard: int, events: list[asyncpg.Record]) -> list[_Item]:
+        contracts = self._contracts[feed.name]
+        key_of = getter(feed.key)
+        items = []
+        for record in events:
+            event = contracts[record["type"]].model_validate_json(record["payload"])
+            key = key_of(event)
+            items.append(
+                _Item(record["seq"], record["at"], key or "", feed.function(event), f"{feed.name}/{shard}/{record['seq']}")
+            )
+        return items
+
+    async def _send(self, feed: Feed, items: list[_Item], parked: set[str]) -> _Outcome:
+        """Send a batch: one runner for each key that has events, at most ``concurrency`` at once."""
+        outcome = _Outcome()
+        connection = self._connections.to(feed.to.name)
+        lanes: dict[str, list[_Item]] = {}
+        for item in items:
+            if item.key in parked:
+                outcome.behind.append(item)
+            else:
+                lanes.setdefault(item.key, []).append(item)
+        queue = iter(list(lanes.values()))
+
+        async def runner() -> None:
+            for group in queue:
+                if outcome.unavailable is not None:
+                    return
+                await self._send_group(connection, group, outcome)
+
+        width = min(connection.policy.concurrency, len(lanes))
+        await asyncio.gather(*(runner() for _ in range(width)))
+        return outcome
+
+    async def _send_group(self, connection: Connection, group: list[_Item], outcome: _Outcome) -> None:
+        for index, item in enumerate(group):
+            try:
+                item.receipt = await self._deliver(connection, item)
+            except Rejected as rejected:
+                item.refused = rejected
+                outcome.refused.append(item)
+                outcome.behind.extend(group[index + 1 :])
+                return
+            except Unavailable as away:
+                outcome.unavailable = away
+                return
+            outcome.sent.append(item)
+
+    async def _deliver(self, connection: Connection, item: _Item) -> str:
+        policy = connection.policy
+        for attempt in range(1, policy.attempts + 1):
+            await connection.pace()
+            try:
+                receipt: str = await connection.connector.send(item.body, key=item.idempotency_key, content_type="")
+                return receipt
+            except Unavailable as away:
+                if attempt == policy.attempts or away.retry_after_seconds is not None:
+                    raise
+                limit = min(policy.backoff_seconds * 2 ** (attempt - 1), policy.backoff_max_seconds)
+                await asyncio.sleep(self._rng.uniform(limit / 2, limit))
+        raise AssertionError("the last attempt raises")
+
+    async def _lease(self, feed: Feed, shard: int) -> tuple[int, int] | None:
+        """Take or keep the lane; None while another worker has it."""
+        now = self._clock()
+        row = await self._pool.fetchrow(
+            """INSERT INTO consumer_cursor AS c (consumer, shard, owner, fence, leased_until) VALUES ($1, $2, $3, 1, $4)
+               ON CONFLICT (consumer, shard) DO UPDATE SET
+                      owner = excluded.owner, leased_until = excluded.leased_until,
+                      fence = c.fence + CASE WHEN c.owner IS DISTINCT FROM excluded.owner THEN 1 ELSE 0 END
+                WHERE c.owner IS NOT DISTINCT FROM excluded.owner OR c.leased_until IS NULL OR c.leased_until < $5
+               RETURNING seq, fence""",
+            f"feed:{feed.name}", shard, self._executor, now + timedelta(seconds=LEASE_SECONDS), now,
+        )  # fmt: skip
+        return (row["seq"], row["fence"]) if row is not None else None
+
+    async def _commit(self, feed: Feed, shard: int, fence: int, until: int, outcome: _Outcome) -> None:
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            held = await connection.fetchval(
+                "UPDATE consumer_cursor SET seq = $3 WHERE consumer = $1 AND shard = $2 AND fence = $4 AND owner = $5 RETURNING 1",
+                f"feed:{feed.name}", shard, until, fence, self._executor,
+            )  # fmt: skip
+            if not held:
+                log.warning("lane %s/%d was taken over; its new owner sends the batch again under the same keys", feed.name, shard)
+                return
+            if outcome.sent:
+                await connection.copy_records_to_table(
+                    "feed_result",
+                    schema_name="hilum",
+                    columns=("feed", "shard", "event_seq", "at", "receipt"),
+                    records=[(feed.name, shard, i.seq, now, i.receipt) for i in outcome.sent],
+                )
+            await self._park(connection, feed, shard, outcome, now)
+            first, last = _range(outcome.sent)
+            detail = {"sent": len(outcome.sent), "first": first, "last": last, "refused": len(outcome.refused), "behind": len(outcome.behind)}
+            if outcome.sent or outcome.refused or outcome.behind:
+                await append(connection, [Entry(now, "system:feeds", "feed.delivered", f"l/{feed.name}/{shard}", detail)])
+
+    async def _park(self, connection: asyncpg.Connection, feed: Feed, shard: int, outcome: _Outcome, now: datetime) -> None:
+        rows = [(i, "dead") for i in outcome.refused] + [(i, "behind") for i in outcome.behind]
+        await connection.executemany(
+            """INSERT INTO feed_parked (feed, shard, event_seq, event_at, key, state, error, at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING""",
+            [(feed.name, shard, i.seq, i.at, i.key, state, i.refused.cause if i.refused else None, now) for i, state in rows],
+        )
+        for item in outcome.refused:
+            refused = item.refused
+            assert refused is not None
+            await work_items.join(
+                connection,
+                work_items.Exceptional(
+                    queue=type(refused).queue,
+                    cause=f"{type(refused).__name__}:{feed.name}:{refused.cause}",
+                    title=f"{feed.to.name} refused an event of feed {feed.name}: {refused.cause}",
+                    remedy=type(refused).remedy(),
+                    due_hours=type(refused).due_hours,
+                    subject=f"f/{feed.name}/{shard}/{item.seq}",
+                    at_risk_usd=Decimal(0),
+                    owner=self._estate.queues.get(type(refused).queue, feed.owner),
+                ),
+                now=now,
+                actor="system:feeds",
+            )
+
+    async def _released(self, feed: Feed, shard: int) -> int:
+        """Send again what a person released, and then what waited behind it, in order."""
+        keys = await self._pool.fetch(
+            """SELECT DISTINCT key FROM feed_parked p WHERE feed = $1 AND shard = $2 AND state IN ('ready', 'skipped', 'behind')
+                  AND NOT EXISTS (SELECT 1 FROM feed_parked d WHERE d.feed = p.feed AND d.key = p.key AND d.state = 'dead')""",
+            feed.name, shard,
+        )  # fmt: skip
+        sent = 0
+        for row in keys:
+            sent += await self._release_key(feed, shard, row["key"])
+        return sent
+
+    async def _release_key(self, feed: Feed, shard: int, key: str) -> int:
+        rows = await self._pool.fetch(
+            """SELECT e.seq, e.at, e.type, e.payload, p.state FROM feed_parked p
+                 JOIN event e ON e.shard = p.shard AND e.seq = p.event_seq AND e.at = p.event_at
+                WHERE p.feed = $1 AND p.shard = $2 AND p.key = $3 ORDER BY p.event_seq""",
+            feed.name, shard, key,
+        )  # fmt: skip
+        items = self._items(feed, shard, [r for r in rows if r["state"] != "skipped"])
+        outcome = await self._send(feed, items, set())
+        now = self._clock()
+        gone = [i.seq for i in outcome.sent] + [r["seq"] for r in rows if r["state"] == "skipped"]
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "DELETE FROM feed_parked WHERE feed = $1 AND shard = $2 AND event_seq = ANY($3)", feed.name, shard, gone
+            )
+            await connection.executemany(
+                "INSERT INTO feed_result (feed, shard, event_seq, at, receipt) VALUES ($1, $2, $3, $4, $5)",
+                [(feed.name, shard, i.seq, now, i.receipt or "") for i in outcome.sent],
+            )
+            await connection.execute(
+                "UPDATE feed_parked SET state = 'dead' WHERE feed = $1 AND shard = $2 AND event_seq = ANY($3)",
+                feed.name, shard, [i.seq for i in outcome.refused],
+            )  # fmt: skip
+            await self._park(connection, feed, shard, _Outcome(refused=outcome.refused), now)
+            detail: dict[str, Any] = {"sent": len(outcome.sent), "refused": len(outcome.refused)}
+            await append(connection, [Entry(now, "system:feeds", "feed.released", f"l/{feed.name}/{shard}", detail)])
+        return len(outcome.sent)
+
+
+def _range(items: list[_Item]) -> tuple[int, int]:
+    seqs = [i.seq for i in items]
+    return (min(seqs), max(seqs)) if seqs else (0, 0)

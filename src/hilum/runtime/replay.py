@@ -1,0 +1,217 @@
+"""Replay: what was received is read again, or what happened is acted upon again, as a durable job.
+
+Facts keep their identities, so a replay has an effect only where the first time had none: a message that was
+refused and whose mapping has been corrected, an event for which a flow was added. A dry run says what would change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from hilum.audit.entry import Entry
+from hilum.audit.writer import append
+from hilum.authoring.contract import value_at
+from hilum.authoring.estate import Estate
+from hilum.authoring.flow import criticality_rank
+from hilum.runtime.intake import Intake, Receipt
+from hilum.runtime.reception import Reader
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 30.0
+SELECTION_FIELDS = frozenset({"subject", "system", "type", "status", "since", "until"})
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which messages or events: one address (``m/1/7``, ``e/1/9``), or messages by system, type, status and time."""
+
+    subject: str | None = None
+    system: str | None = None
+    type: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def to_json(self) -> str:
+        return orjson.dumps({k: v for k, v in vars(self).items() if v is not None}).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Selection:
+        given = orjson.loads(text)
+        for name in ("since", "until"):
+            if name in given:
+                given[name] = datetime.fromisoformat(given[name])
+        return cls(**given)
+
+
+class EmptySelection(ValueError):
+    """A selection that names nothing: everything would be replayed."""
+
+
+async def request(
+    connection: asyncpg.Connection, selection: Selection, *, dry_run: bool, rate_per_second: float, actor: str, reason: str, now: datetime
+) -> int:
+    """Ask for a replay; the platform runs it. Returns the job's number."""
+    if not any(vars(selection).values()):
+        raise EmptySelection("Say what to replay: an address such as m/1/7 or e/1/9, or --system, --type, --status, --since.")
+    async with connection.transaction():
+        job: int = await connection.fetchval(
+            """INSERT INTO replay_job (selection, dry_run, rate_per_second, actor, reason, created_at, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id""",
+            selection.to_json(), dry_run, rate_per_second, actor, reason, now,
+        )  # fmt: skip
+        detail = {"dry_run": dry_run, "selection": selection.to_json(), "reason": reason}
+        await append(connection, [Entry(now, actor, "replay.requested", f"r/{job}", detail)])
+        await connection.execute("SELECT pg_notify('hilum_replay', $1)", str(job))
+    return job
+
+
+async def cancel(connection: asyncpg.Connection, job: int, *, actor: str, now: datetime) -> bool:
+    """Stop a job that has not ended; what it did stays done. False when it had ended."""
+    async with connection.transaction():
+        cancelled = await connection.fetchval(
+            "UPDATE replay_job SET state = 'cancelled', updated_at = $2 WHERE id = $1 AND state IN ('queued', 'running') RETURNING 1",
+            job, now,
+        )  # fmt: skip
+        if cancelled:
+            await append(connection, [Entry(now, actor, "replay.cancelled", f"r/{job}", {})])
+        return bool(cancelled)
+
+
+class Replayer:
+    """Runs replay jobs, one at a time, taking up after a crash where the last one was."""
+
+    def __init__(self, pool: asyncpg.Pool, estate: Estate, intake: Intake, *, clock: Callable[[], datetime]) -> None:
+        self._pool = pool
+        self._estate = estate
+        self._reader = Reader(estate)
+        self._intake = intake
+        self._clock = clock
+
+    async def run_once(self) -> int:
+        """Run the oldest job that nobody runs, to its end; how many subjects were handled."""
+        now = self._clock()
+        job = await self._pool.fetchrow(
+            """UPDATE replay_job SET state = 'running', leased_until = $2, updated_at = $1
+                WHERE id = (SELECT id FROM replay_job WHERE state = 'queued' OR (state = 'running' AND leased_until < $1)
+                             ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+            RETURNING *""",
+            now, now + timedelta(seconds=LEASE_SECONDS),
+        )  # fmt: skip
+        if job is None:
+            return 0
+        subjects = await self._subjects(Selection.from_json(job["selection"]))
+        await self._pool.execute("UPDATE replay_job SET total = $2 WHERE id = $1", job["id"], len(subjects))
+        handled = 0
+        for ordinal, subject in enumerate(subjects, start=1):
+            if ordinal <= job["cursor_at"]:
+                continue
+            change, copy, detail = await self._one(subject, job)
+            if not await self._record(job["id"], ordinal, subject, copy, change, detail):
+                return handled
+            handled += 1
+            await asyncio.sleep(1 / job["rate_per_second"])
+        await self._end(job)
+        return handled
+
+    async def _subjects(self, selection: Selection) -> list[str]:
+        """The selection as addresses, in a stable order: a resumed job continues by position."""
+        if selection.subject is not None:
+            return [selection.subject]
+        rows = await self._pool.fetch(
+            """SELECT shard, seq FROM message
+                WHERE transport <> 'replay' AND ($1::text IS NULL OR system = $1) AND ($2::text IS NULL OR type = $2)
+                  AND ($3::text IS NULL OR status = $3) AND ($4::timestamptz IS NULL OR received_at >= $4)
+                  AND ($5::timestamptz IS NULL OR received_at < $5) ORDER BY received_at, shard, seq""",
+            selection.system, selection.type, selection.status, selection.since, selection.until,
+        )  # fmt: skip
+        return [f"m/{r['shard']}/{r['seq']}" for r in rows]
+
+    async def _one(self, subject: str, job: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        kind, _, place = subject.partition("/")
+        shard, _, seq = place.partition("/")
+        if kind == "m":
+            return await self._message(int(shard), int(seq), subject, dry_run=job["dry_run"])
+        if kind == "e":
+            return await self._event(int(shard), int(seq), dry_run=job["dry_run"])
+        return "refused", None, "only messages (m/...) and events (e/...) are replayed; cases are released from their work item"
+
+    async def _message(self, shard: int, seq: int, subject: str, *, dry_run: bool) -> tuple[str, str | None, str]:
+        row = await self._pool.fetchrow("SELECT system, type, raw FROM message WHERE shard = $1 AND seq = $2", shard, seq)
+        if row is None:
+            return "refused", None, "the message is past its retention; its facts remain known"
+        reception = self._reader.again(row["system"], row["type"], row["raw"], "replay", "")
+        reception.copy_of = subject
+        if reception.problem is not None:
+            return "refused", None, str(reception.problem)
+        identities = [i for e in reception.events for i in e.identities]
+        known = {r["identity"] for r in await self._pool.fetch("SELECT identity FROM fact WHERE identity = ANY($1)", identities)}
+        fresh = [e for e in reception.events if not any(i in known for i in e.identities)]
+        words = ", ".join(sorted({e.type for e in fresh}))
+        if dry_run:
+            return ("new_event", None, f"would make {words}") if fresh else ("none", None, "every fact is known")
+        receipt: Receipt = await self._intake.submit(reception, lambda r: r)
+        return ("new_event", receipt.subject, f"made {words}") if fresh else ("none", receipt.subject, "every fact is known")
+
+    async def _event(self, shard: int, seq: int, *, dry_run: bool) -> tuple[str, str | None, str]:
+        row = await self._pool.fetchrow("SELECT * FROM event WHERE shard = $1 AND seq = $2", shard, seq)
+        if row is None:
+            return "refused", None, "the event is past its retention"
+        opened = []
+        now = self._clock()
+        for flow in self._estate.flows_on(row["type"]):
+            event = flow.on.model_validate_json(row["payload"])
+            case_id = f"{flow.name}/{value_at(event, flow.key)}"
+            if await self._pool.fetchval("SELECT 1 FROM flow_case WHERE id = $1", case_id):
+                continue
+            opened.append(case_id)
+            if not dry_run:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await connection.execute(
+                        """INSERT INTO flow_case (id, flow, flow_version, ordering_key, criticality, facility,
+                                                  event_shard, event_seq, event_at, created_at, updated_at)
+                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) ON CONFLICT DO NOTHING""",
+                        case_id, flow.name, flow.version, value_at(event, flow.ordering), criticality_rank(flow.criticality),
+                        row["facility"], shard, seq, row["at"], now,
+                    )  # fmt: skip
+                    await append(connection, [Entry(now, "system:replay", "case.opened", f"c/{case_id}", {"event": f"e/{shard}/{seq}"})])
+                    await connection.execute("SELECT pg_notify('hilum_cases', '')")
+        if not opened:
+            return "none", None, "every flow on this event has its case"
+        return "new_case", None, ("would open " if dry_run else "opened ") + ", ".join(opened)
+
+    async def _record(self, job: int, ordinal: int, original: str, copy: str | None, change: str, detail: str) -> bool:
+        """Write one result and move on; False when the job was cancelled meanwhile."""
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            going = await connection.fetchval(
+                """UPDATE replay_job SET done = done + 1, cursor_at = $2, updated_at = $3, leased_until = $4
+                    WHERE id = $1 AND state = 'running' RETURNING 1""",
+                job, ordinal, now, now + timedelta(seconds=LEASE_SECONDS),
+            )  # fmt: skip
+            await connection.execute(
+                "INSERT INTO replay_result (job, ordinal, original, copy, change, detail) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+                job, ordinal, original, copy, change, detail,
+            )  # fmt: skip
+        return bool(going)
+
+    async def _end(self, job: Mapping[str, Any]) -> None:
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch("SELECT change, count(*) AS n FROM replay_result WHERE job = $1 GROUP BY change ORDER BY change", job["id"])
+            summary = ", ".join(f"{r['n']} {r['change']}" for r in rows) or "nothing selected"
+            ended = await connection.fetchval(
+                "UPDATE replay_job SET state = 'done', summary = $2, updated_at = $3 WHERE id = $1 AND state = 'running' RETURNING 1",
+                job["id"], summary, now,
+            )  # fmt: skip
+            if ended:
+                await append(connection, [Entry(now, "system:replay", "replay.done", f"r/{job['id']}", {"summary": summary})])

@@ -64,24 +64,22 @@ class VerifyReport:
     newest_head: SignedHead | None = None
     damages: list[Damage] = field(default_factory=list)
     damage_count: int = 0
+    first: Damage | None = None
+    """The damage of the lowest leaf; one of no leaf comes after those."""
 
     @property
     def whole(self) -> bool:
         return self.damage_count == 0
 
-    @property
-    def first(self) -> Damage | None:
-        """The damage of the lowest leaf; one of no leaf comes after those."""
-        return min(self.damages, key=lambda damage: (damage.leaf is None, damage.leaf or 0), default=None)
-
     def add(self, damage: Damage) -> None:
         self.damage_count += 1
         if len(self.damages) < KEPT_DAMAGES:
             self.damages.append(damage)
+        if self.first is None or _rank(damage) < _rank(self.first):
+            self.first = damage
 
     def as_fields(self) -> dict[str, object]:
         """JSON values, as the commands print them."""
-        first = self.first
         return {
             "whole": self.whole,
             "leaves": self.leaves,
@@ -92,10 +90,14 @@ class VerifyReport:
             "messages_checked": self.messages_checked,
             "messages_expired": self.messages_expired,
             "newest_head": None if self.newest_head is None else self.newest_head.as_fields(),
-            "first_damage": None if first is None else first.as_fields(),
+            "first_damage": None if self.first is None else self.first.as_fields(),
             "damage_count": self.damage_count,
             "damages": [damage.as_fields() for damage in self.damages],
         }
+
+
+def _rank(damage: Damage) -> tuple[bool, int]:
+    return damage.leaf is None, damage.leaf or 0
 
 
 class Verifier:
@@ -110,6 +112,8 @@ class Verifier:
         self._entries: CompactRange | None = None
         """The tree of the entries as they stand, while it differs from the tree of the stored hashes."""
         self._suspects: list[Leaf] = []
+        """Leaves since the newest head whose entry and stored hash differ."""
+        self._more_suspects = 0
         self._signed_size = 0
         """The leaves under the newest valid head."""
         self._first_unsigned: Leaf | None = None
@@ -179,10 +183,12 @@ class Verifier:
             self._damage("entry-missing", f"{_named(leaf)} is missing", leaf)
         elif leaf.hashed is None:
             self._damage("tile-changed", f"the stored hash of {_named(leaf)} is missing", leaf)
-        elif self._lost or len(self._suspects) >= KEPT_DAMAGES:
+        elif self._lost:
             self._damage("entry-changed", _changed(leaf), leaf)
-        else:
+        elif len(self._suspects) < KEPT_DAMAGES:
             self._suspects.append(leaf)
+        else:
+            self._more_suspects += 1
 
     def _take_head(self, head: SignedHead) -> None:
         self.report.heads += 1
@@ -221,7 +227,9 @@ class Verifier:
     def _blame(self, kind: str, text: Callable[[Leaf], str]) -> None:
         for leaf in self._suspects:
             self._damage(kind, text(leaf), leaf)
+        self.report.damage_count += self._more_suspects
         self._suspects.clear()
+        self._more_suspects = 0
 
     def finish(self) -> VerifyReport:
         """The report, after the last part."""

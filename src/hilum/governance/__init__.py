@@ -1,1 +1,1 @@
-"""The estate: loaded, checked and catalogued; what is not governed is refused."""
+"""What keeps an estate governed: it is loaded, checked and catalogued here before anything of it runs."""

@@ -1,0 +1,115 @@
+"""The estate's compiler: it refuses an estate that is not governed, and says where and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from hilum.governance.golden import Sample, SampleUnreadable, rendered, sample_files
+from hilum.governance.loader import ESTATE_FILE, Loaded, read_estate
+from hilum.governance.problems import EstateProblem
+from hilum.governance.reach import Reach, reach
+from hilum.governance.rules.contracts import contract_problems
+from hilum.governance.rules.crosswalks import crosswalk_problems
+from hilum.governance.rules.flows import feed_problems, flow_problems, unused_warnings
+from hilum.governance.rules.mappings import accepted, mapping_problems
+from hilum.governance.rules.queues import queue_problems
+from hilum.governance.rules.secrecy import secrecy_problems
+from hilum.governance.rules.systems import system_problems
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found. An estate with problems is refused; warnings and facts are for reading."""
+
+    estate: str
+    problems: tuple[EstateProblem, ...] = ()
+    warnings: tuple[EstateProblem, ...] = ()
+    facts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> bool:
+        return not self.problems
+
+
+def check_estate(root: Path, known_connectors: Collection[str] | None = None) -> Report:
+    """Load the estate at ``root`` and hold it against every rule.
+
+    ``known_connectors`` are the kinds of connector this installation has; None leaves that rule out.
+    """
+    loaded = read_estate(root)
+    reached = reach(loaded)
+    found = [*loaded.problems, *_rules(loaded, reached, known_connectors)]
+    return Report(
+        estate=loaded.estate.name,
+        problems=tuple(sorted(set(found))),
+        warnings=tuple(sorted(set(unused_warnings(loaded)))),
+        facts=_facts(loaded, reached),
+    )
+
+
+def accept_samples(root: Path) -> list[str]:
+    """Write what each mapping now makes of its samples as what is expected; the files that changed.
+
+    For the author, who reads the difference before committing it. A sample that fails is left to the check.
+    """
+    loaded = read_estate(root)
+    changed = []
+    for mapping in loaded.estate.mappings:
+        shape = accepted(mapping)
+        if shape is None:
+            continue
+        for suffix in (".hl7", ".json"):
+            for file in sample_files(loaded.estate.root, mapping.name, suffix):
+                sample = Sample(loaded.estate.root, file)
+                try:
+                    text = rendered(sample, mapping, shape)
+                except SampleUnreadable:
+                    continue
+                if not sample.expected.exists() or sample.expected.read_text(encoding="utf-8") != text:
+                    partial = sample.expected.with_suffix(".partial")
+                    partial.write_text(text, encoding="utf-8")
+                    os.replace(partial, sample.expected)
+                    changed.append(sample.expected.relative_to(loaded.estate.root).as_posix())
+    return changed
+
+
+def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | None) -> Iterator[EstateProblem]:
+    yield from _time_zone(loaded)
+    yield from system_problems(loaded, reached, known_connectors)
+    yield from secrecy_problems(loaded)
+    yield from contract_problems(loaded)
+    yield from mapping_problems(loaded)
+    yield from flow_problems(loaded)
+    yield from feed_problems(loaded)
+    yield from queue_problems(loaded, reached)
+    yield from crosswalk_problems(loaded, reached)
+
+
+def _time_zone(loaded: Loaded) -> Iterator[EstateProblem]:
+    try:
+        ZoneInfo(loaded.estate.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield EstateProblem(
+            loaded.places.toml(ESTATE_FILE, "estate", "time_zone"),
+            f"{loaded.estate.time_zone!r} is no time zone.",
+            "Write one of the IANA database such as America/Chicago.",
+        )
+
+
+def _facts(loaded: Loaded, reached: Reach) -> dict[str, int]:
+    estate = loaded.estate
+    return {
+        "facilities": len(estate.facilities),
+        "systems": len(estate.systems),
+        "contracts": len(estate.contracts),
+        "mappings": len(estate.mappings),
+        "flows": len(estate.flows),
+        "feeds": len(estate.feeds),
+        "crosswalks": len(estate.crosswalks),
+        "queues": len(estate.queues),
+        "rejections": len(reached.rejections),
+    }

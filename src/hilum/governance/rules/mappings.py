@@ -1,0 +1,111 @@
+"""Mappings have a door their messages come in by, one owner for each message type, and a golden sample."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from hilum.authoring import Hl7, Mapping
+from hilum.governance.golden import Sample, difference, sample_files
+from hilum.governance.loader import Loaded
+from hilum.governance.problems import EstateProblem
+
+_HL7_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}")
+
+
+def mapping_problems(loaded: Loaded) -> Iterator[EstateProblem]:
+    estate = loaded.estate
+    first: dict[tuple[str, str], Mapping[Any]] = {}
+    for mapping in estate.mappings:
+        where = estate.declared_at[f"mapping:{mapping.name}"]
+        earlier = first.setdefault((mapping.source.name, mapping.message), mapping)
+        if earlier is not mapping:
+            yield EstateProblem(
+                where,
+                f"The mapping {mapping.name} takes {mapping.message} from {mapping.source.name}, and so does "
+                f"{earlier.name} ({estate.declared_at[f'mapping:{earlier.name}']}).",
+                "Keep one: a message is read in one way.",
+            )
+        if not mapping.events:
+            yield EstateProblem(
+                where,
+                f"The mapping {mapping.name} does not say which event it makes.",
+                "Annotate its result with a contract or a list of contracts.",
+            )
+        shape = accepted(mapping)
+        if shape is None:
+            yield EstateProblem(
+                where,
+                f"The mapping {mapping.name} does not say which message it reads.",
+                "Annotate its argument with Hl7, or with a pydantic model for JSON.",
+            )
+            continue
+        yield from _door(loaded, mapping, shape, where)
+        if mapping.events:
+            yield from _golden(loaded, mapping, shape, where)
+
+
+def accepted(mapping: Mapping[Any]) -> type[Hl7] | type[BaseModel] | None:
+    """The type of message a mapping reads, or None when it is neither HL7 v2 nor a model of JSON."""
+    try:
+        shape = mapping.accepts
+    except (StopIteration, NameError, TypeError):
+        return None
+    if isinstance(shape, type) and issubclass(shape, Hl7 | BaseModel):
+        return shape
+    return None
+
+
+def _door(
+    loaded: Loaded, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel], where: str
+) -> Iterator[EstateProblem]:
+    spec = loaded.estate.systems.get(mapping.source.name)
+    if spec is None:
+        yield EstateProblem(
+            where,
+            f"The mapping {mapping.name} reads messages of {mapping.source.name!r}, which is no system of the estate.",
+            f"Describe it in systems/{mapping.source.name}.toml.",
+        )
+        return
+    file = f"systems/{mapping.source.name}.toml"
+    if issubclass(shape, Hl7):
+        if not _HL7_TYPE.fullmatch(mapping.message):
+            yield EstateProblem(
+                where,
+                f"The mapping {mapping.name} takes {mapping.message!r}, which is no HL7 v2 message type.",
+                "Write message code and trigger event as in MSH-9: `DFT^P03`.",
+            )
+        if spec.listen.mllp is None:
+            yield EstateProblem(
+                loaded.places.toml(file, "listen"),
+                f"Nothing brings {mapping.message} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
+                "Write [listen.mllp] with a port.",
+            )
+    elif spec.listen.webhook is None:
+        yield EstateProblem(
+            loaded.places.toml(file, "listen"),
+            f"Nothing brings {mapping.message!r} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
+            "Write [listen.webhook] with a path and a secret.",
+        )
+
+
+def _golden(
+    loaded: Loaded, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel], where: str
+) -> Iterator[EstateProblem]:
+    suffix = ".hl7" if issubclass(shape, Hl7) else ".json"
+    files = sample_files(loaded.estate.root, mapping.name, suffix)
+    if not files:
+        yield EstateProblem(
+            where,
+            f"The mapping {mapping.name} has no golden sample.",
+            f"Put a message without real patients at samples/{mapping.name}{suffix}, run `hilum check --accept-samples`, "
+            f"read samples/{mapping.name}.expected.json and commit both.",
+        )
+    for file in files:
+        sample = Sample(loaded.estate.root, file)
+        what, do = difference(sample, mapping, shape)
+        if what:
+            yield EstateProblem(sample.shown, what, do)

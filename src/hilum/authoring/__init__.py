@@ -2,7 +2,7 @@
 
 from hilum.authoring.contract import Agreed, AtRisk, Contract, Key, Phi
 from hilum.authoring.crosswalk import Crosswalk
-from hilum.authoring.failures import ErpRefused, InvalidData, Refused, Rejected, Unavailable
+from hilum.authoring.failures import ErpRefused, InvalidData, Refused, Rejected, StockBelowZero, Unavailable
 from hilum.authoring.flow import Feed, Flow, Mapping, Step, feed, flow, mapping, step
 from hilum.authoring.roles import Billing, Erp, Stock
 from hilum.authoring.system import System, command, question
@@ -27,6 +27,7 @@ __all__ = [
     "Rejected",
     "Step",
     "Stock",
+    "StockBelowZero",
     "System",
     "Unavailable",
     "command",

@@ -58,6 +58,10 @@ class ErpRefused(Refused, queue="erp-refusals"):
     """Read the ERP's reason (closed period, unknown account, missing right), correct it there, then release."""
 
 
+class StockBelowZero(Rejected, queue="inventory-control", due_hours=4):
+    """Count the shelf and correct its quantity in the inventory platform, then release."""
+
+
 class InvalidData(Rejected, queue="integration"):
     """Correct the sender's data or the mapping, then replay the message."""
 

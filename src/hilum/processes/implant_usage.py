@@ -87,10 +87,6 @@ class UnknownDepartment(Rejected, queue="finance-master", due_hours=24):
     """Map the department to its stock location and cost centre (`hilum crosswalk set`), then release."""
 
 
-class StockBelowZero(Rejected, queue="inventory-control", due_hours=4):
-    """Count the shelf and correct its quantity in the inventory platform, then release."""
-
-
 class NoContractPrice(Rejected, queue="purchasing", due_hours=24):
     """Add the item to a supplier contract in the ERP, then release."""
 

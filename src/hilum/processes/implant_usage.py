@@ -26,6 +26,7 @@ from hilum.authoring import (
     flow,
     step,
 )
+from hilum.authoring import StockBelowZero as StockBelowZero  # Raised by `stock.take`; the estate must have its queue.
 from hilum.model import (
     AccountNumber,
     ChargeableUsage,

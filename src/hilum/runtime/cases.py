@@ -18,7 +18,6 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import asyncpg
-import orjson
 from dbos import DBOS
 
 from hilum.audit.entry import Entry
@@ -78,19 +77,18 @@ class CaseRun:
         occurrence = self._occurrences[step.name]
         name = step.name if occurrence == 1 else f"{step.name}#{occurrence}"
         point(f"step.before:{step.name}")
-        text = DBOS.run_step({"name": name}, self._attempt, step, name, args, kwargs)
+        envelope = DBOS.run_step({"name": name}, self._attempt, step, name, args, kwargs)
         point(f"step.after:{step.name}")
-        envelope = orjson.loads(text)
         if "ok" in envelope:
             return load_as(step.returns, envelope["ok"])
         raise StepFailed(envelope["function_id"], name, envelope)
 
-    def _attempt(self, step: Step[Any, Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    def _attempt(self, step: Step[Any, Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The step itself. Every outcome is a value, so that the journal holds our words and not a pickled exception."""
         self._in_step, self._commands = name, 0
         try:
             result = step.function(*args, **kwargs)
-            return orjson.dumps({"ok": dump_as(step.returns, result)}).decode()
+            return {"ok": dump_as(step.returns, result)}
         except Rejected as rejected:
             kind = type(rejected)
             outcome: dict[str, Any] = {
@@ -110,7 +108,7 @@ class CaseRun:
             log.exception("bug in step %s of %s", name, self._case_id)
             outcome = {"kind": "bug", "class": type(bug).__name__, "step": name}
         outcome["function_id"] = DBOS.step_id
-        return orjson.dumps(outcome).decode()
+        return outcome
 
     def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
         return self._on_loop(self._around.deliveries.ask(system, operation, arguments))

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH_MESSAGES = 1000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 
-_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 39)) + ")"
+_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 38)) + ")"
 
 
 class ShardLost(RuntimeError):

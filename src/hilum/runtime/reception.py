@@ -67,6 +67,11 @@ class Reception:
     events: list[PreparedEvent] = field(default_factory=list)
     copy_of: str | None = None
 
+    @classmethod
+    def refused(cls, system: str, transport: str, peer: str, raw: bytes, problem: Problem) -> Reception:
+        """Bytes that could not be read at all, kept as the evidence of what was refused."""
+        return cls(system, transport, peer, raw, sha256(raw).digest(), problem=problem)
+
 
 class _Prepared:
     """A contract's fields compiled to what the hot path reads."""

@@ -35,9 +35,10 @@ def load_result(signature: Callable[..., Any], data: bytes) -> Any:
     return _adapter(_returns(signature)).validate_json(data)
 
 
-def dump_as(annotation: Any, value: Any) -> str:
-    return _adapter(annotation).dump_json(value).decode()
+def dump_as(annotation: Any, value: Any) -> Any:
+    """A step's result as plain JSON values, for the journal."""
+    return _adapter(annotation).dump_python(value, mode="json")
 
 
-def load_as(annotation: Any, text: str) -> Any:
-    return _adapter(annotation).validate_json(text)
+def load_as(annotation: Any, value: Any) -> Any:
+    return _adapter(annotation).validate_python(value)

@@ -144,8 +144,9 @@ async def _let_go(connection: asyncpg.Connection, subjects: list[str], state: st
     cases = [s[2:] for s in subjects if s.startswith("c/")]
     if cases:
         await connection.execute(
-            """UPDATE flow_case SET state = $2, updated_at = $3, done_at = CASE WHEN $2 = 'skipped' THEN $3 ELSE NULL END,
-                      error = CASE WHEN $2 = 'skipped' THEN error ELSE NULL END
+            """UPDATE flow_case SET state = $2::text, updated_at = $3::timestamptz,
+                      done_at = CASE WHEN $2::text = 'skipped' THEN $3::timestamptz END,
+                      error = CASE WHEN $2::text = 'skipped' THEN error END
                 WHERE id = ANY($1) AND state IN ('waiting', 'stopped')""",
             cases, "ready" if state == RELEASED else "skipped", now,
         )  # fmt: skip

@@ -135,7 +135,7 @@ CREATE TABLE delivery (
     updated_at   timestamptz NOT NULL,
     done_at      timestamptz
 );
-CREATE INDEX delivery_case ON delivery (case_id);
+CREATE INDEX delivery_by_case ON delivery (case_id);
 CREATE INDEX delivery_open ON delivery (system, state) WHERE state <> 'done';
 
 CREATE TABLE delivery_attempt (

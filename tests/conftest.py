@@ -1,0 +1,40 @@
+"""A real PostgreSQL for every test that asks: one server for the session, one database for each test."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from hilum.store.migrations import migrate
+from hilum.store.postgres_server import EmbeddedPostgres
+
+# The session's data is thrown away, so it need not survive a power cut. Commits still reach the operating system before
+# they are acknowledged: tests that kill processes see what production would.
+THROWN_AWAY = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """The session's server."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "server", settings=THROWN_AWAY) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: EmbeddedPostgres) -> str:
+    """The name of a database with all migrations, to be copied."""
+    name = "hilum_template"
+    asyncio.run(migrate(postgres.create_database(name)))
+    return name
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
+    """A fresh, migrated database of this test alone."""
+    name = f"hilum_test_{next(_numbers)}"
+    yield postgres.create_database(name, template=migrated_template)
+    postgres.drop_database(name)

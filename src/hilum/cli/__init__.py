@@ -1,1 +1,44 @@
 """The terminal: every command of hilum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import typer
+
+from hilum.cli.audit import audit_app
+from hilum.cli.check import check_command
+from hilum.cli.crosswalk import crosswalk_app
+from hilum.cli.demo import demo
+from hilum.cli.parse import parse
+from hilum.cli.queue import queue_app, release
+from hilum.cli.replay import replay_app
+from hilum.cli.send import send
+from hilum.cli.status import status, system_app
+from hilum.cli.trace import trace
+from hilum.cli.up import up
+
+HELP = """Hilum keeps a health system's EHR, billing, ERP, supply chain and compliance in step.
+
+Start with `hilum demo`, or check an estate with `hilum check` and run it with `hilum up`.
+"""
+
+
+def application(*, known_connectors: Collection[str], reconcile: Callable[..., None]) -> typer.Typer:
+    """All commands, for an installation with these kinds of connector."""
+    app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.command()(demo)
+    app.command()(up)
+    app.command("check")(check_command(known_connectors))
+    app.command()(send)
+    app.command()(parse)
+    app.command()(trace)
+    app.add_typer(queue_app, name="queue")
+    app.command()(release)
+    app.add_typer(replay_app, name="replay")
+    app.add_typer(audit_app, name="audit")
+    app.command()(status)
+    app.add_typer(system_app, name="system")
+    app.add_typer(crosswalk_app, name="crosswalk")
+    app.command("reconcile")(reconcile)
+    return app

@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+import typer
 from rich.console import Console
 
 from hilum.store.postgres_server import EmbeddedPostgres
@@ -162,3 +163,53 @@ def run_until_stopped(supervisor: Supervisor, console: Console) -> None:
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
             signal.signal(number, handler)
+
+
+EstateFolder = Annotated[Path, typer.Option("--estate", help="The estate's folder.", exists=True, file_okay=False)]
+DataFolder = Annotated[Path, typer.Option("--data", help="Where the platform keeps its database, keys and logs.", envvar="HILUM_DATA")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", help="A PostgreSQL 15 or newer to use instead of the embedded one.", envvar="HILUM_DATABASE_URL"),
+]
+Overlay = Annotated[
+    Path | None, typer.Option("--overlay", help="A TOML file with this installation's addresses.", exists=True, dir_okay=False)
+]
+TowerPort = Annotated[int, typer.Option("--tower-port", help="Port of the page on the loopback address.")]
+Workers = Annotated[int, typer.Option("--workers", help="Worker processes; a second one takes over when the first dies.", min=1, max=16)]
+AsJson = Annotated[bool, typer.Option("--json", help="Write the addresses as one JSON object, then run.")]
+
+
+def up(
+    estate: EstateFolder = Path("estates/lakeshore"),
+    data: DataFolder = Path(".hilum"),
+    database_url: DatabaseUrl = None,
+    overlay: Overlay = None,
+    tower_port: TowerPort = 8700,
+    workers: Workers = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Run the platform: database, doors, workers and the page, until Ctrl-C.
+
+    Everything listens on the loopback address only. Exit code 0 after a clean stop.
+
+    Example: hilum up --estate estates/lakeshore --data /var/lib/hilum --overlay production.toml
+    """
+    console = Console(stderr=as_json, soft_wrap=True)
+    with (
+        console.status("Starting the database ...") as progress,
+        running_platform(
+            estate=estate, data=data, database_url=database_url, overlay=overlay, tower_port=tower_port, workers=workers
+        ) as (supervisor, _),
+    ):
+        progress.update("Starting the platform ...")
+        ready = wait_ready(supervisor, data)
+        progress.stop()
+        addresses = {**ready["intake-1"]["addresses"], "page": ready["tower"]["address"]}
+        if as_json:
+            sys.stdout.write(orjson.dumps({"ready": True, "addresses": addresses}).decode() + "\n")
+            sys.stdout.flush()
+        for place, address in addresses.items():
+            console.print(f"  {place:<16} {address}")
+        console.print("Running. Ctrl-C stops everything.")
+        run_until_stopped(supervisor, console)
+        console.print("Stopping ...")

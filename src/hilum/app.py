@@ -1,0 +1,300 @@
+"""The composition root: the only file that knows everyone.
+
+A platform is three kinds of process on one PostgreSQL: *intake* (doors and group commit), *worker* (dispatch, cases,
+feeds, recovery, replay) and *tower* (the page). ``hilum up`` starts one of each and keeps them running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import typer
+import uvloop
+
+from hilum import cli
+from hilum.audit.heads import HeadsFile
+from hilum.audit.sequencer import Sequencer
+from hilum.audit.signing import Signer
+from hilum.authoring.estate import Estate, SystemSpec
+from hilum.connectors.billing_hl7v2 import BillingHl7
+from hilum.connectors.http_feed import HttpFeed
+from hilum.connectors.inventory_rest import InventoryRest
+from hilum.connectors.tryton import TrytonErp
+from hilum.governance.loader import load_estate
+from hilum.governance.overlay import overlaid
+from hilum.runtime import fault_points
+from hilum.runtime.channels import Channels
+from hilum.runtime.connections import Connection, Connections
+from hilum.runtime.hl7_door import Hl7Door
+from hilum.runtime.intake import Intake
+from hilum.runtime.loops import standing
+from hilum.runtime.rate import Pace
+from hilum.runtime.reception import Problem, Reader
+from hilum.runtime.worker import Worker, WorkerSettings
+from hilum.security.secrets import resolve_secret
+from hilum.store.partitions import ensure_partitions
+from hilum.store.pool import open_pool
+from hilum.transports.mllp.client import MllpClient
+from hilum.transports.mllp.listener import MllpListener
+
+log = logging.getLogger("hilum")
+
+
+def now() -> datetime:
+    """The platform's clock; everything below takes it as an argument."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Serve:
+    """What one process of the platform is told."""
+
+    role: str
+    estate: Path
+    data: Path
+    database_url: str
+    overlay: Path | None = None
+    name: str = ""
+    port: int = 0
+
+
+# --- connectors: one line for each kind -------------------------------------------------------------------------
+
+Build = Callable[[SystemSpec, Mapping[str, Any], Callable[[str], str]], Any]
+
+
+def _tryton(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
+    return TrytonErp(
+        base_url=connect["url"], database=connect["database"], credentials=secret(connect["credentials"]),
+        timeout_seconds=spec.policy.timeout_seconds,
+    )  # fmt: skip
+
+
+def _inventory(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
+    return InventoryRest(connect["url"], secret(connect["token"]), timeout_seconds=spec.policy.timeout_seconds)
+
+
+def _billing(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
+    host, _, port = connect["url"].removeprefix("mllp://").partition(":")
+    client = MllpClient(host, int(port), system=spec.name, ack_timeout_seconds=spec.policy.timeout_seconds)
+    return BillingHl7(client.exchange, clock=now)
+
+
+def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
+    return HttpFeed(connect["url"], connections=spec.policy.concurrency, timeout_seconds=spec.policy.timeout_seconds)
+
+
+CONNECTORS: dict[str, Build] = {
+    "tryton": _tryton,
+    "inventory_rest": _inventory,
+    "billing_hl7v2": _billing,
+    "http_feed": _http_feed,
+}
+
+
+def connect(estate: Estate, data: Path) -> Connections:
+    """Reach every system that has a ``[connect]``."""
+
+    def secret(reference: str) -> str:
+        return resolve_secret(reference, data)
+
+    made = {}
+    for name, spec in estate.systems.items():
+        if spec.connect:
+            connector = CONNECTORS[spec.connect["connector"]](spec, spec.connect, secret)
+            pace = Pace(spec.policy.rate_per_second, monotonic=time.monotonic)
+            made[name] = Connection(name, connector, spec.policy, pace.turn)
+    return Connections(made)
+
+
+# --- the three roles --------------------------------------------------------------------------------------------
+
+
+async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
+    """Open every door of the estate."""
+    async with pool.acquire() as connection:
+        await ensure_partitions(connection, now().date())
+    intake = Intake(pool, name=told.name, clock=now)
+    await intake.start()
+    reader = Reader(estate)
+    channels = Channels(pool, intake, clock=now)
+    closing: list[Callable[[], Awaitable[None]]] = []
+    addresses: dict[str, str] = {}
+    for system, spec in estate.systems.items():
+        if spec.listen.mllp is not None:
+            listener = _mllp_listener(system, spec.listen.mllp, intake, reader, channels)
+            port = await listener.start(spec.listen.mllp.host, spec.listen.mllp.port)
+            addresses[f"{system}/mllp"] = f"mllp://{spec.listen.mllp.host}:{port}"
+            closing.append(listener.stop)
+    hooks = {name: spec.listen.webhook for name, spec in estate.systems.items() if spec.listen.webhook is not None}
+    if hooks:
+        door = await serve_app(_webhook_app(told, hooks, intake, reader, channels), "127.0.0.1", told.port)
+        for system, hook in hooks.items():
+            addresses[f"{system}/webhook"] = f"http://127.0.0.1:{door.port}{hook.path}"
+        closing.append(door.stop)
+    for place, address in addresses.items():
+        system, _, transport = place.partition("/")
+        await channels.declare(system, transport, address)
+    counting = asyncio.create_task(standing("channel counts", channels.run_once, every_seconds=1.0))
+    _ready(told, {"shard": intake.shard, "addresses": addresses})
+    await stop.wait()
+    for close in closing:
+        await close()
+    await intake.stop()
+    counting.cancel()
+    await channels.run_once()
+
+
+def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Reader, channels: Channels) -> MllpListener:
+    door = Hl7Door(intake, reader, system, clock=now)
+
+    def violation(violation: Violation) -> None:
+        channels.violation(system, "mllp")
+        if violation.data:
+            # Evidence only: whoever sent it is gone or has been answered.
+            door.refuse(violation.data, violation.peer, Problem("207", violation.text, unsupported=True)).add_done_callback(_seen)
+
+    return MllpListener(
+        lambda data, peer: door.take(data, str(peer)),
+        refuse=door.refusal,
+        on_violation=violation,
+        max_frame_bytes=listen.max_frame_bytes,
+        idle_timeout_seconds=listen.idle_timeout_seconds,
+        frame_timeout_seconds=listen.frame_timeout_seconds,
+        max_connections=listen.max_connections,
+    )
+
+
+async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
+    """Do everything that follows a commit."""
+    async with pool.acquire() as connection:
+        await ensure_partitions(connection, now().date())
+    audit = told.data / "audit"
+    sequencer = Sequencer(pool, Signer.open(audit), now, heads_file=audit / "heads.jsonl")
+    settings = WorkerSettings(executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url)
+    worker = Worker(
+        pool, estate, connect(estate, told.data), settings, clock=now, rng=random.Random(), sequence=sequencer.run_once
+    )  # fmt: skip
+    await worker.start()
+    _ready(told, {})
+    await stop.wait()
+    await worker.stop()
+    await sequencer.run_once()
+
+
+async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
+    """Show people what is going on."""
+    door = await serve_app(tower_app(pool, estate, now), "127.0.0.1", told.port)
+    _ready(told, {"address": f"http://127.0.0.1:{door.port}/"})
+    await stop.wait()
+    await door.stop()
+
+
+ROLES = {"intake": serve_intake, "worker": serve_worker, "tower": serve_tower}
+
+
+def _ready(told: Serve, says: Mapping[str, Any]) -> None:
+    place = told.data / f"ready-{told.name}.json"
+    part = place.with_suffix(".part")
+    part.write_bytes(orjson.dumps({"pid": os.getpid(), **says}))
+    part.rename(place)
+
+
+def run_role(told: Serve) -> None:
+    """One process of the platform, until SIGTERM or the end of its parent."""
+    fault_points.arm_from_environment(os.environ.get("HILUM_FAULT"))
+    install_logging("INFO")
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        _end_with_parent(stop, loop)
+        estate = overlaid(load_estate(told.estate), told.overlay)
+        pool = await open_pool(told.database_url, min_size=2, max_size=24, application_name=f"hilum {told.name}")
+        try:
+            await ROLES[told.role](told, estate, pool, stop)
+        finally:
+            await pool.close()
+
+    uvloop.run(main())
+
+
+def _end_with_parent(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    """Standard input is a pipe from the supervisor: when it closes, the supervisor is gone and so are we."""
+
+    def closed() -> None:
+        if not os.read(sys.stdin.fileno(), 1):
+            loop.remove_reader(sys.stdin.fileno())
+            stop.set()
+
+    if not sys.stdin.closed and not sys.stdin.isatty():
+        os.set_blocking(sys.stdin.fileno(), False)
+        loop.add_reader(sys.stdin.fileno(), closed)
+
+
+async def prepare(told: Serve) -> None:
+    """Migrate the database and bring the estate's tables into it."""
+    await migrate(told.database_url)
+    estate = overlaid(load_estate(told.estate), told.overlay)
+    pool = await open_pool(told.database_url, min_size=1, max_size=2, application_name="hilum prepare")
+    try:
+        await Crosswalks(pool, now).sync_tables(estate)
+    finally:
+        await pool.close()
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled() and future.exception() is not None:
+        log.warning("what was refused could not be stored: %s", type(future.exception()).__name__)
+
+
+# --- the command line --------------------------------------------------------------------------------------------
+
+Estate_ = Annotated[Path, typer.Option("--estate")]
+Data_ = Annotated[Path, typer.Option("--data")]
+Url_ = Annotated[str, typer.Option("--database-url")]
+Overlay_ = Annotated[Path | None, typer.Option("--overlay")]
+
+
+def serve_command(
+    role: str, estate: Estate_, data: Data_, database_url: Url_, name: Annotated[str, typer.Option("--name")],
+    overlay: Overlay_ = None, port: Annotated[int, typer.Option("--port")] = 0,
+) -> None:  # fmt: skip
+    """Run one process of the platform (started by `hilum up`)."""
+    run_role(Serve(role, estate, data, database_url, overlay, name, port))
+
+
+def prepare_command(estate: Estate_, data: Data_, database_url: Url_, overlay: Overlay_ = None) -> None:
+    """Migrate the database and load the estate's tables (started by `hilum up`)."""
+    install_logging("WARNING")
+    try:
+        uvloop.run(prepare(Serve("prepare", estate, data, database_url, overlay)))
+    except (EstateRefused, MigrationRefused) as refused:
+        raise SystemExit(str(refused)) from None
+
+
+def main() -> None:
+    """The `hilum` command."""
+    commands = cli.application(known_connectors=CONNECTORS, reconcile=reconcile_command)
+    commands.command("serve", hidden=True)(serve_command)
+    commands.command("prepare", hidden=True)(prepare_command)
+    commands()
+
+
+if __name__ == "__main__":
+    main()

@@ -57,7 +57,7 @@ class Snapshot:
             grouped.setdefault(entry.crosswalk, {}).setdefault((entry.code, entry.facility), []).append(entry)
         self._entries: Mapping[str, Mapping[tuple[str, str], tuple[CrosswalkEntry, ...]]] = MappingProxyType(
             {
-                name: {place: tuple(sorted(found, key=_precedence, reverse=True)) for place, found in places.items()}
+                name: {place: tuple(sorted(found, key=precedence, reverse=True)) for place, found in places.items()}
                 for name, places in grouped.items()
             }
         )
@@ -83,5 +83,6 @@ class Snapshot:
         return sum(len(found) for places in self._entries.values() for found in places.values())
 
 
-def _precedence(entry: CrosswalkEntry) -> tuple[bool, date]:
+def precedence(entry: CrosswalkEntry) -> tuple[bool, date]:
+    """Of two entries of one code and facility that are both in force, the one with more of this wins."""
     return entry.origin == STEWARD, entry.valid_from

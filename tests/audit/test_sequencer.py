@@ -1,7 +1,9 @@
 """What writers commit becomes one tree, whoever dies on the way."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -25,6 +27,15 @@ def leaves_of(office: Any) -> list[bytes]:
 
 def heads_of(office: Any) -> list[Any]:
     return office.rows("SELECT size, root, at FROM hilum.audit_head ORDER BY size")
+
+
+async def becomes(sequencer: Sequencer, wanted: Callable[[str | None], bool]) -> str | None:
+    """The sequencer's problem as soon as it is as wanted, within ten seconds."""
+    for _ in range(1000):
+        if wanted(sequencer.problem):
+            return sequencer.problem
+        await asyncio.sleep(0.01)
+    raise TimeoutError(f"the sequencer's problem stayed {sequencer.problem!r}")
 
 
 def test_entries_are_numbered_without_gaps_in_each_shard(office: Any) -> None:
@@ -133,7 +144,7 @@ def test_writers_on_several_shards_lose_nothing_while_the_sequencer_runs(office:
         written = await asyncio.gather(*(writer(shard, 40) for shard in (0, 0, 1, 2)))
         stop.set()
         await asyncio.gather(*sequencers)
-        return sum(written, [])
+        return [number for numbers in written for number in numbers]
 
     written = office.run(work())
     assert office.sequencer.problem is None
@@ -144,7 +155,7 @@ def test_writers_on_several_shards_lose_nothing_while_the_sequencer_runs(office:
     heads = heads_of(office)
     assert len(leaves) == len(written) == heads[-1]["size"]
     assert len(heads) > 3
-    for older, newer in zip(heads, heads[1:], strict=False):
+    for older, newer in pairwise(heads):
         proof = merkle.consistency_proof(leaves[: newer["size"]], older["size"])
         assert merkle.verify_consistency(older["size"], newer["size"], older["root"], newer["root"], proof)
     report = office.verifies()
@@ -259,15 +270,12 @@ def test_a_running_sequencer_keeps_its_problem_in_words_and_recovers(office: Any
     async def work() -> str:
         stop = asyncio.Event()
         running = asyncio.create_task(office.sequencer.run(stop, 0.01))
-        while office.sequencer.problem is None:
-            await asyncio.sleep(0.01)
-        problem: str = office.sequencer.problem
+        problem = await becomes(office.sequencer, lambda problem: problem is not None)
         await office.pool.execute("UPDATE hilum.audit_tile SET hashes = $1", right)
-        while office.sequencer.problem is not None:
-            await asyncio.sleep(0.01)
+        await becomes(office.sequencer, lambda problem: problem is None)
         stop.set()
         await running
-        return problem
+        return str(problem)
 
-    assert "do not give the signed root" in office.run(asyncio.wait_for(work(), 10))
+    assert "do not give the signed root" in office.run(work())
     assert office.verifies().whole

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,152 +13,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from hilum.store.postgres_server import EmbeddedPostgres
-
-RESTART_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
-CALM_SECONDS = 30.0
-
-
-@dataclass
-class Role:
-    """One child process and how to start it again."""
-
-    name: str
-    arguments: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    restarts: int = 0
-    next_start: float = 0.0
-
-
-@dataclass
-class Supervisor:
-    """Starts children, restarts those that die, ends them with itself.
-
-    A child also ends by itself when this process is gone: its standard input is a pipe that then closes.
-    """
-
-    roles: list[Role]
-    environment: dict[str, str]
-    log_folder: Path
-    restart: bool = True
-    on_event: Any = None
-    _stopping: threading.Event = field(default_factory=threading.Event)
-
-    def start(self) -> None:
-        self.log_folder.mkdir(parents=True, exist_ok=True)
-        for role in self.roles:
-            self._start(role)
-
-    def _start(self, role: Role) -> None:
-        with (self.log_folder / f"{role.name}.log").open("ab") as out:
-            role.process = subprocess.Popen(
-                [sys.executable, "-m", "hilum.app", "serve", *role.arguments],
-                stdin=subprocess.PIPE, stdout=out, stderr=out, env=self.environment, start_new_session=True,
-            )  # fmt: skip
-        role.started_at = time.monotonic()
-
-    def watch(self) -> None:
-        """Look once; start again what has died, slower each time it dies young."""
-        for role in self.roles:
-            if role.process is None or role.process.poll() is None:
-                continue
-            moment = time.monotonic()
-            if role.next_start == 0.0:
-                role.restarts = 0 if moment - role.started_at > CALM_SECONDS else role.restarts + 1
-                pause = RESTART_BACKOFF_SECONDS[min(role.restarts, len(RESTART_BACKOFF_SECONDS) - 1)]
-                role.next_start = moment + pause
-                if self.on_event is not None:
-                    self.on_event(f"{role.name} ended with {role.process.returncode}; starting it again")
-            if self.restart and moment >= role.next_start and not self._stopping.is_set():
-                role.next_start = 0.0
-                self._start(role)
-
-    def stop(self, grace_seconds: float = 10.0) -> None:
-        self._stopping.set()
-        running = [r.process for r in self.roles if r.process is not None and r.process.poll() is None]
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + grace_seconds
-        for process in running:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-@contextlib.contextmanager
-def running_platform(
-    *, estate: Path, data: Path, database_url: str | None, overlay: Path | None, tower_port: int, workers: int, restart: bool = True
-) -> Iterator[tuple[Supervisor, dict[str, Any]]]:
-    """The whole platform while the block runs. Yields the supervisor and what ``runtime.json`` says."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.ExitStack() as stack:
-        url = database_url
-        if url is None:
-            server = EmbeddedPostgres(data / "postgres")
-            stack.enter_context(server)
-            url = server.url
-        _prepare(estate, data, url, overlay)
-        common = ["--estate", str(estate), "--data", str(data), "--database-url", url]
-        if overlay is not None:
-            common += ["--overlay", str(overlay)]
-        roles = [Role("intake-1", ["intake", "--name", "intake-1", *common])]
-        roles += [Role(f"worker-{n}", ["worker", "--name", f"worker-{n}", *common]) for n in range(1, workers + 1)]
-        roles.append(Role("tower", ["tower", "--name", "tower", "--port", str(tower_port), *common]))
-        runtime: dict[str, Any] = {"pid": os.getpid(), "database_url": url, "estate": str(estate), "roles": [r.name for r in roles]}
-        runtime_file = data / "runtime.json"
-        runtime_file.write_bytes(orjson.dumps(runtime, option=orjson.OPT_INDENT_2))
-        runtime_file.chmod(0o600)
-        stack.callback(runtime_file.unlink, missing_ok=True)
-        for stale in data.glob("ready-*.json"):
-            stale.unlink()
-        supervisor = Supervisor(roles, dict(os.environ), data / "logs", restart=restart)
-        stack.callback(supervisor.stop)
-        supervisor.start()
-        yield supervisor, runtime
-
-
-def _prepare(estate: Path, data: Path, url: str, overlay: Path | None) -> None:
-    """Migrations and crosswalk tables: in a process of its own, so that this one stays small and single-threaded."""
-    command = [sys.executable, "-m", "hilum.app", "prepare", "--estate", str(estate), "--data", str(data), "--database-url", url]
-    if overlay is not None:
-        command += ["--overlay", str(overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr.strip() or done.stdout.strip() or "the platform could not be prepared")
-
-
-def wait_ready(supervisor: Supervisor, data: Path, *, timeout_seconds: float = 60.0) -> dict[str, dict[str, Any]]:
-    """Wait until every role says it is ready; returns what each said (ports, addresses)."""
-    deadline = time.monotonic() + timeout_seconds
-    ready: dict[str, dict[str, Any]] = {}
-    while len(ready) < len(supervisor.roles):
-        supervisor.watch()
-        for role in supervisor.roles:
-            place = data / f"ready-{role.name}.json"
-            if role.name not in ready and place.exists():
-                ready[role.name] = orjson.loads(place.read_bytes())
-        if time.monotonic() > deadline:
-            waiting = [r.name for r in supervisor.roles if r.name not in ready]
-            raise SystemExit(f"{', '.join(waiting)} did not start within {timeout_seconds:g} s; see {data / 'logs'}")
-        time.sleep(0.05)
-    return ready
-
-
-def run_until_stopped(supervisor: Supervisor, console: Console) -> None:
-    """Watch over the children until SIGINT or SIGTERM."""
-    stop = threading.Event()
-    previous: Sequence[Any] = [signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)]
-    supervisor.on_event = lambda text: console.print(f"[yellow]{text}[/]")
-    try:
-        while not stop.wait(0.2):
-            supervisor.watch()
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
-            signal.signal(number, handler)
-
+from hilum.runtime.supervisor import NotStarted, Supervisor, running_platform, wait_ready
 
 EstateFolder = Annotated[Path, typer.Option("--estate", help="The estate's folder.", exists=True, file_okay=False)]
 DataFolder = Annotated[Path, typer.Option("--data", help="Where the platform keeps its database, keys and logs.", envvar="HILUM_DATA")]
@@ -195,6 +45,16 @@ def up(
     Example: hilum up --estate estates/lakeshore --data /var/lib/hilum --overlay production.toml
     """
     console = Console(stderr=as_json, soft_wrap=True)
+    try:
+        _up(console, estate, data, database_url, overlay, tower_port, workers, as_json)
+    except NotStarted as problem:
+        console.print(f"[red]{problem}[/]")
+        raise typer.Exit(1) from None
+
+
+def _up(
+    console: Console, estate: Path, data: Path, database_url: str | None, overlay: Path | None, tower_port: int, workers: int, as_json: bool
+) -> None:
     with (
         console.status("Starting the database ...") as progress,
         running_platform(
@@ -213,3 +73,16 @@ def up(
         console.print("Running. Ctrl-C stops everything.")
         run_until_stopped(supervisor, console)
         console.print("Stopping ...")
+
+
+def run_until_stopped(supervisor: Supervisor, console: Console) -> None:
+    """Watch over the children until SIGINT or SIGTERM."""
+    stop = threading.Event()
+    previous: Sequence[Any] = [signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)]
+    supervisor.on_event = lambda text: console.print(f"[yellow]{text}[/]")
+    try:
+        while not stop.wait(0.2):
+            supervisor.watch()
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
+            signal.signal(number, handler)

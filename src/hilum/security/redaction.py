@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,7 +35,7 @@ def _mask_fields(shape: type[BaseModel], payload: Mapping[str, Any]) -> dict[str
     shown: dict[str, Any] = {}
     for name, value in payload.items():
         field = shape.model_fields.get(name)
-        if field is None or any(m is Phi or isinstance(m, Phi) for m in field.metadata):
+        if field is None or _is_phi(field.metadata) or _says_phi(field.annotation):
             shown[name] = _mask_all(value)
         else:
             shown[name] = _mask_inside(_inner_shape(field.annotation), value)
@@ -61,6 +61,17 @@ def _mask_all(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_mask_all(inner) for inner in value]
     return mask(value) if isinstance(value, str) else MASK
+
+
+def _is_phi(metadata: Iterable[Any]) -> bool:
+    return any(mark is Phi or isinstance(mark, Phi) for mark in metadata)
+
+
+def _says_phi(annotation: Any) -> bool:
+    """Whether the mark stands inside the type: ``Annotated[Mrn, Phi] | None``, ``tuple[Annotated[str, Phi], ...]``."""
+    return _is_phi(getattr(annotation, "__metadata__", ())) or any(
+        _says_phi(argument) for argument in getattr(annotation, "__args__", ())
+    )
 
 
 def _inner_shape(annotation: Any) -> type[BaseModel] | None:

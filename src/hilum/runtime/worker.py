@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from hilum.audit.entry import MESSAGE_EXPIRED, Entry
 from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
-from hilum.masterdata.crosswalks import CrosswalkBook
+from hilum.masterdata.book import CrosswalkBook
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.cases import CaseRunner, Surroundings
 from hilum.runtime.claims import HEARTBEAT_SECONDS, Claims, Heartbeat
@@ -69,7 +70,7 @@ class Worker:
         self._deliveries = Deliveries(
             pool, connections, self._breakers, executor=settings.executor, clock=clock, rng=rng
         )
-        self._book = CrosswalkBook(pool, clock=clock)
+        self._book = CrosswalkBook(pool, clock, ZoneInfo(estate.time_zone))
         self._journal = Journal(settings.database_url, settings.executor, estate.flows_version, settings.slots)
         self._heartbeat = Heartbeat(
             pool, executor=settings.executor, role="worker", pid=settings.pid, host=settings.host,

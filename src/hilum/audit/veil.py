@@ -20,7 +20,9 @@ PROTECTED_KINDS = frozenset({"account", "mrn"})
 
 _KEPT = 2
 _SHORTEST_KEPT = 6
-_SHORTEST_SOUGHT = 3  # A shorter value would be found inside ordinary words; as a whole value it is masked all the same.
+_SHORTEST_SOUGHT = (
+    3  # A shorter value would be found inside ordinary words; as a whole value it is masked all the same.
+)
 _PROTECTED_NAMES = frozenset({"mrn", "patient", "patient_name", "birth_date", "date_of_birth", "ssn"})
 
 
@@ -66,13 +68,19 @@ class Veil:
             return WITHHELD if value is not None else None
         return self._data(value)
 
+    def recorded(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+        """The detail of an audit entry: written without protected data by rule, masked again to be sure."""
+        return dict(detail) if self._lifted else dict(self._data(detail))
+
     def text(self, text: str) -> str:
         """A sentence as it may be shown."""
         if self._lifted or not self._known:
             return text
         if self._pattern is None:
             sought = sorted((v for v in self._known if len(v) >= _SHORTEST_SOUGHT), key=len, reverse=True)
-            self._pattern = re.compile(r"(?<![\w])(" + "|".join(map(re.escape, sought)) + r")(?![\w])" if sought else r"(?!)")
+            self._pattern = re.compile(
+                r"(?<![\w])(" + "|".join(map(re.escape, sought)) + r")(?![\w])" if sought else r"(?!)"
+            )
         return self._pattern.sub(lambda found: self._known[found[0]], text)
 
     def _data(self, value: Any) -> Any:

@@ -1,5 +1,5 @@
 """A system that takes a feed over HTTP: one POST for each event, keep-alive, idempotency keys."""
 
-from hilum.connectors.http_feed.feed import HttpFeed
+from hilum.connectors.http_feed.feed import GroupOutcome, HttpFeed
 
-__all__ = ["HttpFeed"]
+__all__ = ["GroupOutcome", "HttpFeed"]

@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 import orjson
 
-from hilum.authoring.failures import Refused, Unavailable
+from hilum.authoring.failures import Refused, Rejected, Unavailable
 from hilum.connectors.http_feed.pool import Answer, Job, Pool
 
 RECEIPT_CHARACTERS = 200
 _LATER = frozenset({408, 425, 429})
+
+
+@dataclass(slots=True)
+class GroupOutcome:
+    """How far a group came: one receipt for each item that was taken, and what stopped the next one.
+
+    Fewer receipts than items and no failure: the batch ended first, because the system was unavailable to another.
+    """
+
+    receipts: list[str] = field(default_factory=list)
+    failure: Rejected | Unavailable | None = None
 
 
 class HttpFeed:
@@ -43,6 +56,7 @@ class HttpFeed:
             tls = ssl.create_default_context()
         self._system = system or parts.netloc
         port = parts.port or (443 if secure else 80)
+        self._connections = connections
         self._pool = Pool(
             parts.hostname,
             port,
@@ -55,9 +69,8 @@ class HttpFeed:
         authority = parts.netloc.rpartition("@")[2]
         authorization = f"Authorization: Bearer {_header_value(token)}\r\n" if token is not None else ""
         self._post = f"POST {_header_value(target)} HTTP/1.1\r\nHost: {authority}\r\n{authorization}"
-        self._options = f"OPTIONS {_header_value(target)} HTTP/1.1\r\nHost: {authority}\r\n{authorization}\r\n".encode(
-            "ascii"
-        )
+        head = f"OPTIONS {_header_value(target)} HTTP/1.1\r\nHost: {authority}\r\n{authorization}\r\n"
+        self._options = head.encode("ascii")
         self._prefixes: dict[str, bytes] = {}
 
     async def send(self, body: bytes, *, key: str, content_type: str) -> str:
@@ -65,6 +78,36 @@ class HttpFeed:
         job = Job(self._request(body, _header_value(key), content_type), asyncio.get_running_loop().create_future())
         self._pool.submit(job)
         return self._receipt(await job.future)
+
+    async def send_many(
+        self, groups: Sequence[Sequence[tuple[bytes, str]]], *, content_type: str = ""
+    ) -> list[GroupOutcome]:
+        """Post ``(body, key)`` items: in order within a group, groups at once on all connections.
+
+        A refusal ends its group; an unavailability ends the batch once what is in flight was answered.
+        """
+        outcomes = [GroupOutcome() for _ in groups]
+        queue = iter(list(zip(groups, outcomes, strict=True)))
+        stopped = False
+
+        async def runner() -> None:
+            nonlocal stopped
+            for group, outcome in queue:
+                for body, key in group:
+                    if stopped:
+                        return
+                    try:
+                        outcome.receipts.append(await self.send(body, key=key, content_type=content_type))
+                    except Rejected as refused:
+                        outcome.failure = refused
+                        break
+                    except Unavailable as away:
+                        outcome.failure = away
+                        stopped = True
+                        return
+
+        await asyncio.gather(*(runner() for _ in range(min(self._connections, len(groups)))))
+        return outcomes
 
     async def ping(self) -> None:
         """Any answer below 500 shows that the endpoint is there; ``Unavailable`` otherwise."""

@@ -14,41 +14,48 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import asyncpg
+import orjson
 import typer
 import uvloop
+from starlette.applications import Starlette
 
 from hilum import cli
-from hilum.audit.heads import HeadsFile
 from hilum.audit.sequencer import Sequencer
 from hilum.audit.signing import Signer
-from hilum.authoring.estate import Estate, SystemSpec
+from hilum.authoring.estate import Estate, MllpListen, SystemSpec, WebhookListen
 from hilum.connectors.billing_hl7v2 import BillingHl7
 from hilum.connectors.http_feed import HttpFeed
 from hilum.connectors.inventory_rest import InventoryRest
 from hilum.connectors.tryton import TrytonErp
 from hilum.governance.loader import load_estate
 from hilum.governance.overlay import overlaid
+from hilum.governance.problems import EstateRefused
+from hilum.masterdata.crosswalks import Crosswalks
 from hilum.runtime import fault_points
 from hilum.runtime.channels import Channels
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.hl7_door import Hl7Door
-from hilum.runtime.intake import Intake
+from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.loops import standing
 from hilum.runtime.rate import Pace
-from hilum.runtime.reception import Problem, Reader
+from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
 from hilum.runtime.worker import Worker, WorkerSettings
+from hilum.security.logs import install_logging
 from hilum.security.secrets import resolve_secret
+from hilum.store.migrations import MigrationRefused, migrate
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
+from hilum.tower import tower_app
 from hilum.transports.mllp.client import MllpClient
 from hilum.transports.mllp.listener import MllpListener
+from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, serve, webhook_app
 
 log = logging.getLogger("hilum")
 
@@ -141,7 +148,7 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             closing.append(listener.stop)
     hooks = {name: spec.listen.webhook for name, spec in estate.systems.items() if spec.listen.webhook is not None}
     if hooks:
-        door = await serve_app(_webhook_app(told, hooks, intake, reader, channels), "127.0.0.1", told.port)
+        door = await serve(_webhook_app(told, hooks, intake, reader, channels), "127.0.0.1", told.port)
         for system, hook in hooks.items():
             addresses[f"{system}/webhook"] = f"http://127.0.0.1:{door.port}{hook.path}"
         closing.append(door.stop)
@@ -178,6 +185,28 @@ def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Read
     )
 
 
+def _webhook_app(told: Serve, hooks: Mapping[str, WebhookListen], intake: Intake, reader: Reader, channels: Channels) -> Starlette:
+    async def accept(hook: Hook, body: bytes, headers: Mapping[str, str], peer: str) -> Accepted | Refusal:
+        reception = reader.json(hook.system, "webhook", peer, body, hooks[hook.system].type_field)
+        receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
+        if reception.problem is not None:
+            return Refusal(str(reception.problem), receipt.subject)
+        return Accepted(receipt.subject, receipt.status == DUPLICATE)
+
+    async def refuse(request: RefusedRequest) -> str:
+        channels.violation(request.hook.system, "webhook")
+        problem = Problem(request.reason, request.detail, unsupported=True)
+        reception = Reception.refused(request.hook.system, "webhook", request.peer, request.body, problem)
+        receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
+        return receipt.subject
+
+    doors = {
+        hook.path: Hook(system, resolve_secret(hook.secret, told.data), max_body_bytes=hook.max_body_bytes)
+        for system, hook in hooks.items()
+    }
+    return webhook_app(doors, accept=accept, refuse=refuse, clock=now)
+
+
 async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
     """Do everything that follows a commit."""
     async with pool.acquire() as connection:
@@ -197,7 +226,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
 
 async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
     """Show people what is going on."""
-    door = await serve_app(tower_app(pool, estate, now), "127.0.0.1", told.port)
+    door = await serve(tower_app(pool, estate, now), "127.0.0.1", told.port)
     _ready(told, {"address": f"http://127.0.0.1:{door.port}/"})
     await stop.wait()
     await door.stop()

@@ -143,11 +143,11 @@ class Intake:
                 batch = self._take()
                 try:
                     rows = await self._store(batch)
-                except asyncpg.PostgresError as error:
-                    self._fail(batch, error)
-                except (OSError, asyncpg.InterfaceError) as error:
+                except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
                     self._fail(batch, error)
                     await self._reconnect()
+                except Exception as error:
+                    self._fail(batch, error)
                 else:
                     for waiting, receipt in zip(batch, rows.receipts, strict=True):
                         if not waiting.future.done():

@@ -78,9 +78,11 @@ def accept_samples(root: Path) -> list[str]:
 
 
 def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | None) -> Iterator[EstateProblem]:
+    yield from secrecy_problems(loaded)
+    if not loaded.header_read:
+        return
     yield from _time_zone(loaded)
     yield from system_problems(loaded, reached, known_connectors)
-    yield from secrecy_problems(loaded)
     yield from contract_problems(loaded)
     yield from mapping_problems(loaded)
     yield from flow_problems(loaded)

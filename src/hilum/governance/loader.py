@@ -36,6 +36,12 @@ class Loaded:
     places: Places
     problems: list[EstateProblem] = field(default_factory=list)
     modules: list[ModuleType] = field(default_factory=list)
+    header_read: bool = False  # Without it every other rule would only repeat that estate.toml is broken.
+    unread_systems: set[str] = field(default_factory=set)  # Their files are there and have been refused already.
+
+    def has_system(self, name: str) -> bool:
+        """Whether the estate describes a system, legibly or not."""
+        return name in self.estate.systems or name in self.unread_systems
 
 
 class _Header(BaseModel):
@@ -102,6 +108,7 @@ def _read_header(loaded: Loaded) -> None:
     except ValidationError as error:
         _refuse(loaded, ESTATE_FILE, _EstateFile, error)
         return
+    loaded.header_read = True
     estate.name, estate.title = header.estate.name, header.estate.title
     estate.time_zone, estate.flows_version = header.estate.time_zone, header.estate.flows_version
     estate.retention_days = header.estate.retention_days
@@ -126,6 +133,7 @@ def _read_systems(loaded: Loaded) -> None:
         file = path.relative_to(loaded.estate.root).as_posix()
         document = _toml(loaded, file)
         if document is None:
+            loaded.unread_systems.add(path.stem)
             continue
         if "name" in document:
             loaded.problems.append(
@@ -139,6 +147,7 @@ def _read_systems(loaded: Loaded) -> None:
             loaded.estate.systems[path.stem] = SystemSpec.model_validate({**document, "name": path.stem})
             declared[f"system:{path.stem}"] = file
         except ValidationError as error:
+            loaded.unread_systems.add(path.stem)
             _refuse(loaded, file, SystemSpec, error)
     loaded.estate.declared_at = declared
 

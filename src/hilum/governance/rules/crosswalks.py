@@ -19,7 +19,7 @@ def crosswalk_problems(loaded: Loaded, reached: Reach) -> Iterator[EstateProblem
             what, spec.owner, estate.owners, places.toml(ESTATE_FILE, "crosswalks", name, "owner"), "`owner`"
         )
         for setting, system in (("from", spec.source), ("to", spec.target)):
-            if system not in estate.systems:
+            if not loaded.has_system(system):
                 yield EstateProblem(
                     places.toml(ESTATE_FILE, "crosswalks", name, setting),
                     f"{what} leads {setting} {system!r}, which is no system of the estate.",

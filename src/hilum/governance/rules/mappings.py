@@ -64,11 +64,12 @@ def _door(
 ) -> Iterator[EstateProblem]:
     spec = loaded.estate.systems.get(mapping.source.name)
     if spec is None:
-        yield EstateProblem(
-            where,
-            f"The mapping {mapping.name} reads messages of {mapping.source.name!r}, which is no system of the estate.",
-            f"Describe it in systems/{mapping.source.name}.toml.",
-        )
+        if not loaded.has_system(mapping.source.name):
+            yield EstateProblem(
+                where,
+                f"The mapping {mapping.name} reads messages of {mapping.source.name!r}, which is no system of the estate.",
+                f"Describe it in systems/{mapping.source.name}.toml.",
+            )
         return
     file = f"systems/{mapping.source.name}.toml"
     if issubclass(shape, Hl7):

@@ -69,13 +69,13 @@ def _described(
 def _reachable(loaded: Loaded, reached: Reach) -> Iterator[EstateProblem]:
     for system, where in reached.systems:
         spec = loaded.estate.systems.get(system.name)
-        if spec is None:
+        if not loaded.has_system(system.name):
             yield EstateProblem(
                 where,
                 f"{system!r} is spoken to, but the estate has no system of that name.",
                 f"Describe it in systems/{system.name}.toml.",
             )
-        elif type(system).operations() and "connector" not in spec.connect:
+        elif spec is not None and type(system).operations() and "connector" not in spec.connect:
             yield EstateProblem(
                 loaded.places.toml(f"systems/{system.name}.toml", "connect"),
                 f"{system.name} plays the role {type(system).__name__} (at {where}) but has no connector.",

@@ -27,7 +27,7 @@ FOLDER = "integrations"
 class _Source(importlib.machinery.SourceFileLoader):
     """Always compiles the source: without file times, Python neither reads nor writes a bytecode cache."""
 
-    def path_stats(self, path: str) -> dict[str, float]:  # type: ignore[override]
+    def path_stats(self, path: str) -> dict[str, float]:
         raise OSError(f"no bytecode cache is kept for {path}")
 
 

@@ -23,7 +23,6 @@ MAY_READ_THE_CLOCK = {
     "app.py": "the composition root hands the clock down",
     "cli": "a terminal command is its own composition root",
     "testing": "the simulated hospital has its own day",
-    "benchmarks": "measures wall-clock time",
 }
 """The only places that know what time it is or throw dice; everyone else takes it as an argument."""
 
@@ -57,6 +56,18 @@ def test_every_package_says_in_its_docstring_what_lives_there():
 def test_every_module_says_what_it_is_about():
     silent = [shown(path) for path, tree in trees() if not ast.get_docstring(tree)]
     assert not silent, "write one sentence as the module's docstring"
+
+
+STILL_TAKE_MISSING_FOR_EMPTY = {
+    "audit/export.py",
+    "audit/search.py",
+    "authoring/failures.py",
+    "cli/send.py",
+    "formats/hl7v2/header.py",
+    "runtime/feeds.py",
+    "runtime/reception.py",
+}
+"""Files written before the rule, for columns that are never null. The list only gets shorter."""
 
 
 # --- idioms ------------------------------------------------------------------------------------------------------
@@ -117,6 +128,9 @@ def test_no_file_uses_a_banned_idiom(idiom: str):
         f"{shown(path)}:{node.lineno}"
         for path, tree in trees()
         if not (allowed_above and path.relative_to(SOURCE).parts[0] in MAY_READ_THE_CLOCK)
+        if not (
+            found is _takes_missing_for_empty and path.relative_to(SOURCE).as_posix() in STILL_TAKE_MISSING_FOR_EMPTY
+        )
         for node in ast.walk(tree)
         if found(node)
     ]

@@ -17,6 +17,7 @@ import pwd
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -28,7 +29,8 @@ LOG = "server.log"
 CLUSTER = "cluster"
 _OURS = {STATE, LOG, LOG + ".1", CLUSTER, CLUSTER + ".new"}
 _LOG_BYTES = 5_000_000
-_IN_USE_AFTER_SECONDS = 5.0
+_IN_USE_SECONDS = 0.5
+_UNSEEN_SECONDS = 10.0  # The process that uses the server is not to be seen: dead just now, or in another container.
 _FAST_SECONDS = 120.0  # A fast shutdown writes a checkpoint; the next step skips it, and the next start recovers.
 _IMMEDIATE_SECONDS = 15.0
 _QUICK_DEATHS = 3
@@ -96,6 +98,14 @@ class Lifeline:
             raise Stopped
 
 
+def is_alive(pid: int) -> bool:
+    """Whether process ``pid`` runs here; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 # ---- the user under which the server runs
 
 
@@ -140,20 +150,26 @@ def _named(uid: int) -> pwd.struct_passwd:
         ) from None
 
 
-def prepare_directories(data_dir: Path, socket_dir: Path, user: pwd.struct_passwd, socket_mode: int) -> None:
-    """Make both directories and give them to the server's user; refuse what somebody else made."""
+def own_directory(directory: Path, user: pwd.struct_passwd, mode: int) -> None:
+    """Make ``directory`` and give it to ``user``; refuse one that somebody else made."""
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), user.pw_uid):
+        raise Failed(f"{directory} is not a directory of {user.pw_name}'s own (uid {found.st_uid}): remove it")
+    if found.st_uid != user.pw_uid:
+        if any(entry.name not in _OURS for entry in directory.iterdir()):
+            raise Failed(f"{directory} belongs to root and holds other files: it is not given to {user.pw_name}")
+        os.chown(directory, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    directory.chmod(mode)
+
+
+def own_data_directory(data_dir: Path, user: pwd.struct_passwd) -> None:
+    """Make the data directory and those above it; refuse one with anything that is not a server's."""
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    for directory, mode in ((data_dir, 0o700), (socket_dir, socket_mode)):
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
-        found = directory.lstat()
-        if directory.is_symlink() or not directory.is_dir() or found.st_uid not in (os.geteuid(), user.pw_uid):
-            raise Failed(f"{directory} is not a directory of {user.pw_name}'s own (uid {found.st_uid}): remove it")
-        if directory == data_dir and not {entry.name for entry in data_dir.iterdir()} <= _OURS:
-            raise Failed(f"{data_dir} holds other files than a database: give a new or an empty directory")
-        if found.st_uid != user.pw_uid:
-            os.chown(directory, user.pw_uid, user.pw_gid, follow_symlinks=False)
-        directory.chmod(mode)
+    if data_dir.exists() and not {entry.name for entry in data_dir.iterdir()} <= _OURS:
+        raise Failed(f"{data_dir} holds other files than a database: give a new or an empty directory")
+    own_directory(data_dir, user, 0o700)
 
 
 def become(user: pwd.struct_passwd, needed: list[Path]) -> None:
@@ -162,7 +178,7 @@ def become(user: pwd.struct_passwd, needed: list[Path]) -> None:
         return
     for capability in (None, _CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
         if _tried_in_a_child(user, capability, needed):
-            _drop(user, capability)
+            drop_to(user, capability)
             return
     raise Failed(
         f"PostgreSQL must run as {user.pw_name}, who cannot reach {' and '.join(str(path) for path in needed)}, and this "
@@ -175,7 +191,7 @@ def _tried_in_a_child(user: pwd.struct_passwd, capability: int | None, needed: l
     child = os.fork()
     if child == 0:
         try:
-            _drop(user, capability)
+            drop_to(user, capability)
             for path in needed:
                 os.close(os.open(path, os.O_RDONLY))
         except OSError:
@@ -184,7 +200,7 @@ def _tried_in_a_child(user: pwd.struct_passwd, capability: int | None, needed: l
     return os.waitpid(child, 0)[1] == 0
 
 
-def _drop(user: pwd.struct_passwd, capability: int | None) -> None:
+def drop_to(user: pwd.struct_passwd, capability: int | None) -> None:
     """Become ``user`` with no capability or exactly one, inherited by what is executed (an ambient capability)."""
     if capability is not None:
         _prctl(_PR_SET_KEEPCAPS, 1)
@@ -216,6 +232,7 @@ class Server:
         self.cluster = self.data_dir / CLUSTER
         self.bin = Path(job["binaries"])
         self.process: subprocess.Popen[bytes] | None = None
+        self.locked = False
         self.log_start = 0
         self._state = os.open(self.data_dir / STATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
@@ -225,13 +242,15 @@ class Server:
         while True:
             try:
                 fcntl.flock(self._state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.locked = True
                 return
             except BlockingIOError:
                 pass
             waited = time.monotonic() - begun
             held = self._read_state()
             # A predecessor whose Hilum was just killed needs a moment to notice.
-            if not held.get("stopping") and waited > _IN_USE_AFTER_SECONDS:
+            patience = _IN_USE_SECONDS if is_alive(held.get("parent", 0)) else _UNSEEN_SECONDS
+            if not held.get("stopping") and waited > patience:
                 raise InUse(
                     f"the PostgreSQL server on {self.data_dir} is in use by process {held.get('parent')}: stop that process, "
                     "use another data directory, or connect to its URL"
@@ -314,10 +333,9 @@ class Server:
         if not self.cluster.exists():
             shutil.rmtree(fresh, ignore_errors=True)
             tell("progress", seconds=0.0, detail="making a new database cluster")
-            made = subprocess.run(
-                [str(self.bin / "initdb"), "-D", str(fresh), *self.job["initdb"]],
-                stdin=subprocess.DEVNULL, stdout=2, stderr=2, env=self._environment(), check=False,
-            )  # fmt: skip
+            made = self._child("initdb", "-D", str(fresh), *self.job["initdb"], dies_by=signal.SIGKILL)
+            while made.poll() is None:
+                self.lifeline.wait(60)
             if made.returncode != 0:
                 raise Failed(f"initdb failed with exit code {made.returncode}:\n{self.last_words()}")
             fresh.rename(self.cluster)
@@ -326,25 +344,30 @@ class Server:
             written.write_text(text)
             written.replace(self.cluster / name)
 
-    def _environment(self) -> dict[str, str]:
-        # Nothing of the caller's PG* or locale settings reaches the server.
-        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
-
-    def launch(self) -> None:
+    def _child(self, program: str, *arguments: str, dies_by: signal.Signals) -> subprocess.Popen[bytes]:
         launcher = os.getpid()
 
         def die_with_the_launcher() -> None:
-            # The launcher has one thread, so "parent thread died" means the launcher died.
+            # The launcher has one thread, so "the parent's thread ended" means that the launcher ended.
             if sys.platform == "linux":
-                _prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+                _prctl(_PR_SET_PDEATHSIG, dies_by)
                 if os.getppid() != launcher:
                     os._exit(1)
 
-        self.process = subprocess.Popen(
-            [str(self.bin / "postgres"), "-D", str(self.cluster)],
-            stdin=subprocess.DEVNULL, stdout=2, stderr=2, env=self._environment(), cwd="/",
+        # Nothing of the caller's PG* or locale settings reaches the server.
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+        return subprocess.Popen(
+            [str(self.bin / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            stderr=2,
+            env=environment,
+            cwd="/",
             preexec_fn=die_with_the_launcher,
-        )  # fmt: skip
+        )
+
+    def launch(self) -> None:
+        self.process = self._child("postgres", "-D", str(self.cluster), dies_by=signal.SIGINT)
 
     def await_ready(self) -> None:
         """Wait as long as the server is alive: recovery after a crash may take minutes and is not a failure."""
@@ -366,19 +389,26 @@ class Server:
             self.lifeline.wait(0.02)
 
     def stop(self) -> None:
-        if self.process is None:
+        """End the server, cleanly if it can, and then its socket directory."""
+        if not self.locked:
             return
-        self.write_state(stopping=True)
+        if self.process is not None:
+            self.write_state(stopping=True)
+            self._end(self.process)
+        with contextlib.suppress(OSError):
+            self.socket_dir.rmdir()
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
         for number, seconds in (
             (signal.SIGINT, _FAST_SECONDS),
             (signal.SIGQUIT, _IMMEDIATE_SECONDS),
             (signal.SIGKILL, 60),
         ):
-            if self.process.poll() is not None:
+            if process.poll() is not None:
                 break
-            self.process.send_signal(number)
+            process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(seconds)
+                process.wait(seconds)
 
     def supervise(self) -> None:
         """Run the server until Hilum is gone; start it again when it dies by itself, unless it dies at once and again."""
@@ -406,16 +436,21 @@ def main() -> int:
             return 0
         line += part
     job = json.loads(line)
+    # Once the server is ready nobody reads any more: a full pipe must not stop the launcher.
+    os.set_blocking(1, False)
     lifeline = Lifeline(job["parent"])
     server = None
     try:
-        data_dir, socket_dir = Path(job["data_dir"]), Path(job["socket_dir"])
+        data_dir, sockets = Path(job["data_dir"]), Path(job["socket_dir"]).parent
         user = server_user(data_dir)
-        prepare_directories(data_dir, socket_dir, user, job["socket_mode"])
-        become(user, [Path(job["binaries"]) / "postgres", data_dir, socket_dir])
+        own_data_directory(data_dir, user)
+        # Everybody may pass through it, and it stays; the directory of one server comes and goes under that server's lock.
+        own_directory(sockets, user, 0o711)
+        become(user, [Path(job["binaries"]) / "postgres", data_dir])
         os.umask(0o077)
         server = Server(job, lifeline)
         server.lock()
+        own_directory(server.socket_dir, user, job["socket_mode"])
         server.open_log()
         server.write_state()
         server.clear_the_way()
@@ -432,8 +467,6 @@ def main() -> int:
     finally:
         if server is not None:
             server.stop()
-            with contextlib.suppress(OSError):
-                server.socket_dir.rmdir()
     return 0
 
 

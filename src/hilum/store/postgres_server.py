@@ -47,6 +47,8 @@ SETTINGS: Mapping[str, str] = {
     "full_page_writes": "on",
     "wal_compression": "on",
     "jit": "off",
+    # During recovery nobody is let in: a server is either ready for writing or not ready.
+    "hot_standby": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # An ERROR's text and DETAIL quote the values of rows; the client that caused it has it anyway. No PHI in logs.
@@ -172,7 +174,7 @@ class EmbeddedPostgres:
         self._own_users = ["root", _user_name()]
         self._guests = [name for name in dict.fromkeys(os_users) if name not in self._own_users]
         self._hash = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:10]
-        self.socket_dir = _socket_dir(self._hash, private=not self._guests)
+        self.socket_dir = _socket_dir(self._hash, self.data_dir, private=not self._guests)
 
     # -- questions
 
@@ -210,6 +212,7 @@ class EmbeddedPostgres:
         """
         if self.running:
             return
+        self.stop()  # Of a supervisor that was killed, the pipes are left.
         job = self._job(self._binaries())
         launcher = [sys.executable, "-I", "-S", str(Path(postgres_launcher.__file__))]
         # A session of its own: Ctrl-C at the terminal reaches Hilum, which stops the server last.
@@ -243,8 +246,6 @@ class EmbeddedPostgres:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        with contextlib.suppress(OSError):
-            self.socket_dir.rmdir()
 
     def __enter__(self) -> EmbeddedPostgres:
         self.start()
@@ -279,14 +280,13 @@ class EmbeddedPostgres:
                     raise PostgresFailed(f"{self._given_binaries} holds no PostgreSQL server that runs")
             else:
                 made_by = self.data_dir / postgres_launcher.CLUSTER / "PG_VERSION"
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                with contextlib.suppress(OSError):  # None there yet, or somebody else's: the launcher says so.
                     self._found_binaries = find_binaries(int(made_by.read_text()))
                 self._found_binaries = self._found_binaries or find_binaries()
         return self._found_binaries
 
     def _job(self, binaries: PostgresBinaries) -> dict[str, Any]:
         """What the launcher reads: see postgres_launcher."""
-        _refuse_a_long_path(self.socket_dir)
         cluster_name = f"hilum_{self._hash}"
         settings = {
             **self.settings,
@@ -388,18 +388,22 @@ def _initdb_arguments(binaries: PostgresBinaries, superuser: str, *, sync: bool)
     return arguments if sync else [*arguments, "--no-sync"]
 
 
-def _socket_dir(suffix: str, *, private: bool) -> Path:
-    """A short path for the socket: the user's runtime directory, or /run for root, or /tmp."""
+def _socket_dir(name: str, data_dir: Path, *, private: bool) -> Path:
+    """A short path for the socket: in the user's runtime directory, or /run for root, or /tmp."""
     me = os.geteuid()
-    name = f"hilum-{me}-{suffix}"
+    try:
+        server = me if me != 0 else postgres_launcher.server_user(data_dir).pw_uid
+    except postgres_launcher.Failed as failure:
+        raise PostgresFailed(str(failure)) from None
+    own = Path(f"hilum-{server}") / name
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if me != 0 and private and runtime and _is_own_directory(Path(runtime), me):
-        candidate = Path(runtime) / name
+        candidate = Path(runtime) / own
         if len(os.fsencode(candidate)) + len(_SOCKET) <= _SOCKET_PATH_BYTES:
             return candidate
     if me == 0 and _is_own_directory(Path("/run"), 0) and os.access("/run", os.W_OK):
-        return Path("/run") / name
-    return Path("/tmp") / name
+        return Path("/run") / own
+    return Path("/tmp") / own
 
 
 def _is_own_directory(path: Path, uid: int) -> bool:
@@ -408,11 +412,6 @@ def _is_own_directory(path: Path, uid: int) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o022
-
-
-def _refuse_a_long_path(socket_dir: Path) -> None:
-    if len(os.fsencode(socket_dir)) + len(_SOCKET) > _SOCKET_PATH_BYTES:
-        raise PostgresFailed(f"the socket directory {socket_dir} is longer than a Unix socket's path may be")
 
 
 def _user_name() -> str:

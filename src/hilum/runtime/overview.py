@@ -116,7 +116,7 @@ class Overview:
     audit: AuditStanding
 
     @property
-    def words(self) -> str:
+    def verdict(self) -> str:
         """The state of the whole in a word: well, waiting (people or systems must act) or broken (a defect, nobody working)."""
         if any(f.cases["stopped"] for f in self.flows) or not any(e.state == "running" for e in self.executors):
             return "broken"

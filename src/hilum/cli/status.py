@@ -1,0 +1,185 @@
+"""`hilum status`: how it stands; `hilum system`: stop and resume deliveries to one system."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hilum.cli.platform import (
+    DEFAULT_DATA,
+    AsOption,
+    DataOption,
+    EstateOption,
+    JsonOption,
+    UrlOption,
+    ago,
+    ask,
+    console,
+    dollars,
+    moment,
+    now,
+    person,
+    print_json,
+    refused,
+    the_estate,
+)
+from hilum.runtime.breakers import Breakers
+from hilum.runtime.overview import Overview, read_overview
+
+system_app = typer.Typer(name="system", help="Stop and resume deliveries to a system.", no_args_is_help=True)
+
+SystemArgument = Annotated[str, typer.Argument(metavar="NAME", help="The system, as the estate names it.")]
+WORDS = {
+    "answers": "[green]● answers[/]", "away": "[red]✖ away[/]", "probing": "[yellow]◐ probing[/]", "held": "[magenta]■ held[/]",
+    "unknown": "[dim]○ not spoken to[/]", "running": "[green]● running[/]", "silent": "[red]✖ silent[/]", "stopped": "[dim]○ stopped[/]",
+    "dead": "[red]✖ dead[/]",
+}  # fmt: skip
+VERDICTS = {
+    "well": "[green]● All is well[/]", "waiting": "[yellow]◐ Something waits[/]", "broken": "[red]✖ Something is broken[/]",
+}  # fmt: skip
+
+
+def status(
+    estate: EstateOption = None, data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False
+) -> None:
+    """Show how it stands: systems, doors, flows, feeds, the work queue with its money at risk, workers, the audit log.
+
+    Exit 0 when nothing is broken, 1 when a case stopped by a defect or no worker runs.
+
+    Example: hilum status --json
+    """
+    known = the_estate(estate, data)
+
+    async def work(pool: asyncpg.Pool) -> Overview:
+        async with pool.acquire() as connection:
+            return await read_overview(connection, known, now, queue_lines=10)
+
+    seen = ask(data, database_url, work)
+    if as_json:
+        print_json({"verdict": seen.verdict, **{name: getattr(seen, name) for name in seen.__slots__}})
+    else:
+        _show(console(), seen)
+    if seen.verdict == "broken":
+        raise typer.Exit(1)
+
+
+def _show(out: Console, seen: Overview) -> None:
+    out.print(f"{VERDICTS[seen.verdict]}  [dim]{moment(seen.at)}[/]\n")
+    systems = _table("system", "state", ("received", True), ("refused", True), ("twice", True), "last message", ("open", True), ("done", True), ("parked", True))
+    for system in seen.systems:
+        problem = f" [dim]{escape(system.last_error)}[/]" if system.last_error is not None and system.state != "answers" else ""
+        last = ago(system.last_at, seen.at) if system.channels else "–"
+        systems.add_row(
+            escape(system.name), WORDS[system.state] + problem, *(_number(system.total(c)) for c in ("received", "refused", "duplicates")), last,
+            _number(system.deliveries_open), _number(system.deliveries_done), _number(system.cases_parked),
+        )  # fmt: skip
+    _section(out, systems, "No system is known yet.")
+    flows = _table("flow", *((state, True) for state in ("ready", "running", "waiting", "parked", "stopped", "done", "skipped")))
+    for flow in seen.flows:
+        flows.add_row(escape(flow.name), *(_number(n) for n in flow.cases.values()))
+    _section(out, flows, "No case was opened yet.")
+    feeds = _table("feed", "to", ("handed over", True), ("behind", True), ("refused", True), ("waiting", True))
+    for feed in seen.feeds:
+        feeds.add_row(escape(feed.name), escape(feed.system), *(_number(n) for n in (feed.handed_over, feed.behind, feed.dead, feed.waiting_behind_dead)))
+    if seen.feeds:
+        _section(out, feeds, "")
+    _show_queue(out, seen)
+    workers = _table("process", "state", "role", "heartbeat", "flows", "where")
+    for executor in seen.executors:
+        workers.add_row(
+            escape(executor.id), WORDS.get(executor.state, executor.state), executor.role, ago(executor.heartbeat_at, seen.at), executor.flows_version,
+            escape(f"{executor.host}, pid {executor.pid}"),
+        )  # fmt: skip
+    _section(out, workers, "No worker has run within the last hour: start the platform with `hilum up`.")
+    audit = seen.audit
+    head = f"under the head of {moment(audit.head_at)}" if audit.head_at is not None else "no head signed yet"
+    out.print(f"[bold]audit[/]  {audit.size:,} entries {head}, {audit.pending:,} pending. `hilum audit verify` proves it whole.")
+
+
+def _show_queue(out: Console, seen: Overview) -> None:
+    if not seen.queue:
+        out.print("[bold]work queue[/]  Nothing waits for a person.\n")
+        return
+    totals = seen.totals
+    out.print(f"[bold]work queue[/]  {totals.items} open, {totals.cases} waiting, {dollars(totals.at_risk_usd)} at risk, oldest due {moment(totals.oldest_due)}")
+    queue = _table(("item", True), "queue", "what", ("waiting", True), ("at risk", True), "due")
+    for line in seen.queue:
+        due = moment(line.due_at) + (" [red]overdue[/]" if line.overdue else "")
+        queue.add_row(str(line.id), escape(line.queue), escape(line.title), str(line.cases), dollars(line.at_risk_usd), due)
+    _section(out, queue, "")
+
+
+def _table(*columns: str | tuple[str, bool]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        name, right = column if isinstance(column, tuple) else (column, False)
+        table.add_column(name, justify="right" if right else "left")
+    return table
+
+
+def _section(out: Console, table: Table, empty: str) -> None:
+    out.print(table if table.row_count else empty)
+    out.print()
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count else "[dim]0[/]"
+
+
+@system_app.command("hold")
+def hold(
+    name: SystemArgument,
+    who: AsOption = "",
+    estate: EstateOption = None,
+    data: DataOption = DEFAULT_DATA,
+    database_url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop deliveries to a system, whatever its state: what is due to it waits. Exit 1 when there is no such system.
+
+    Example: hilum system hold erp
+    """
+    _hold(name, who, estate, data, database_url, as_json, held=True)
+
+
+@system_app.command("resume")
+def resume(
+    name: SystemArgument,
+    who: AsOption = "",
+    estate: EstateOption = None,
+    data: DataOption = DEFAULT_DATA,
+    database_url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let deliveries to a held system go on; what waited goes first. Exit 1 when there is no such system.
+
+    Example: hilum system resume erp
+    """
+    _hold(name, who, estate, data, database_url, as_json, held=False)
+
+
+def _hold(name: str, who: str, estate: EstateOption, data: DataOption, database_url: UrlOption, as_json: bool, *, held: bool) -> None:
+    actor = person(who)
+    known = the_estate(estate, data)
+
+    async def work(pool: asyncpg.Pool) -> list[str]:
+        async with pool.acquire() as connection:
+            seen = await read_overview(connection, known, now, queue_lines=1)
+        names = [s.name for s in seen.systems]
+        if name in names:
+            await Breakers(pool, clock=now, rng=random.Random(0)).hold(name, held, actor=actor)
+        return names
+
+    names = ask(data, database_url, work)
+    if name not in names:
+        refused(f"there is no system {name}; there are {', '.join(names) if names else 'none yet'}")
+    if as_json:
+        print_json({"system": name, "held": held, "actor": actor})
+    else:
+        console().print(f"Deliveries to {escape(name)} are held; `hilum system resume {escape(name)}` lets them go on." if held else f"Deliveries to {escape(name)} go on.")

@@ -218,6 +218,21 @@ BROKEN = {
         "samples/implant_scanned.json",
         "fails on its sample: quantity: Input should be greater than 0",
     ),
+    "a sample of another message": (
+        change("samples/patient_admitted.hl7", "ADT^A01", "ADT^A08"),
+        "samples/patient_admitted.hl7",
+        r"The sample is of type 'ADT\^A08', but the mapping patient_admitted takes ADT\^A01",
+    ),
+    "a JSON sample of another message": (
+        change("samples/implant_scanned.json", '"consumption"', '"return"'),
+        "samples/implant_scanned.json",
+        "The sample is of type 'return', but the mapping implant_scanned takes consumption",
+    ),
+    "a sample of a version that is not taken": (
+        change("samples/patient_admitted.hl7", "|2.5.1", "|2.9"),
+        "samples/patient_admitted.hl7",
+        "The sample is of HL7 version 2.9, which is not taken from ehr",
+    ),
     "a mapping that raises": (
         change(THEATRE, "    return _registered(message)", "    return _registered(message, 1)"),
         "samples/patient_admitted.hl7",

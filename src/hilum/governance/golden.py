@@ -48,9 +48,12 @@ def sample_files(root: Path, mapping: str, suffix: str) -> list[Path]:
 
 def message_of(raw: bytes, shape: type[Hl7] | type[BaseModel]) -> Any:
     """The message a mapping is called with, as intake would read it from these bytes."""
-    if issubclass(shape, Hl7):
-        return Hl7.parse(raw.replace(b"\r\n", b"\r").replace(b"\n", b"\r").rstrip(b"\r") + b"\r")
-    return shape.model_validate_json(raw)
+    return Hl7.parse(on_the_wire(raw)) if issubclass(shape, Hl7) else shape.model_validate_json(raw)
+
+
+def on_the_wire(raw: bytes) -> bytes:
+    """An HL7 v2 sample with the line ends that the standard and its senders have."""
+    return raw.replace(b"\r\n", b"\r").replace(b"\n", b"\r").rstrip(b"\r") + b"\r"
 
 
 def rendered(sample: Sample, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from hilum.authoring import Hl7, Mapping
-from hilum.governance.golden import Sample, difference, sample_files
+from hilum.formats.hl7v2 import header_of
+from hilum.governance.golden import Sample, difference, on_the_wire, sample_files
 from hilum.governance.loader import Loaded
 from hilum.governance.problems import EstateProblem
 
@@ -110,3 +112,33 @@ def _golden(
         what, do = difference(sample, mapping, shape)
         if what:
             yield EstateProblem(sample.shown, what, do)
+        else:
+            yield from _comes_by(loaded, mapping, shape, sample)
+
+
+def _comes_by(
+    loaded: Loaded, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel], sample: Sample
+) -> Iterator[EstateProblem]:
+    """A golden sample that intake would never hand to this mapping proves nothing."""
+    spec = loaded.estate.systems.get(mapping.source.name)
+    if spec is None:
+        return
+    kind: object = None
+    if issubclass(shape, Hl7):
+        header = header_of(on_the_wire(sample.file.read_bytes()))
+        kind = header.type
+        versions = spec.listen.mllp.versions if spec.listen.mllp is not None else ()
+        if versions and header.version not in versions:
+            yield EstateProblem(
+                sample.shown,
+                f"The sample is of HL7 version {header.version}, which is not taken from {mapping.source.name}.",
+                f"Add it to `versions` of [listen.mllp] in systems/{mapping.source.name}.toml or correct MSH-12.",
+            )
+    elif spec.listen.webhook is not None:
+        kind = json.loads(sample.file.read_bytes()).get(spec.listen.webhook.type_field)
+    if kind != mapping.message:
+        yield EstateProblem(
+            sample.shown,
+            f"The sample is of type {kind!r}, but the mapping {mapping.name} takes {mapping.message}.",
+            "Correct the sample's type or its name.",
+        )

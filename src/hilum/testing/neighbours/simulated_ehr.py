@@ -141,8 +141,8 @@ async def _lines(file: Path | None) -> AsyncIterator[dict[str, Any]]:
         return
     reader = asyncio.StreamReader(limit=MAX_FRAME_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        yield json.loads(line)
+    while command := await reader.readline():
+        yield json.loads(command)
 
 
 def _say(line: dict[str, Any]) -> None:
@@ -170,18 +170,23 @@ async def _run(told: argparse.Namespace) -> None:
     )
     announce("ehr", {})
     todo: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-    worker = asyncio.create_task(_work(sender, todo))
-    async for line in _lines(told.file):
-        todo.put_nowait(line)
-        if worker.done():
-            break
+    reading = asyncio.create_task(_read(told.file, todo))
+    sending = asyncio.create_task(_work(sender, todo))
+    ended, _ = await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()  # A line that is not as agreed ends the process with its reason on standard error.
     if told.with_parent:
-        worker.cancel()  # The parent is gone: nobody is left to send for.
+        sending.cancel()  # The parent is gone: nobody is left to send for.
         return
-    todo.put_nowait(None)
-    await worker
+    await sending
     await sender.close()
     _say({"stats": asdict(sender.stats)})
+
+
+async def _read(file: Path | None, todo: asyncio.Queue[dict[str, Any] | None]) -> None:
+    async for line in _lines(file):
+        todo.put_nowait(line)
+    todo.put_nowait(None)
 
 
 def main() -> None:

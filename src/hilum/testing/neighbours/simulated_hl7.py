@@ -26,7 +26,7 @@ class Message:
         if not text.startswith("MSH") or len(text) < 8:
             raise NotHl7("MSH is missing")
         self._field = text[3]
-        self._component, self._repetition, self._escape, self._sub = text[4:8]
+        self._component, self._repetition, self._escape, self._sub = tuple(text[4:8])
         lines = [line for line in text.replace("\n", "\r").split("\r") if line]
         self.segments = [line.split(self._field) for line in lines]
         # MSH-1 is the separator itself, so that the list's index is the field's number everywhere.

@@ -75,6 +75,14 @@ def test_a_missing_tile_is_said_to_be_missing(kept: Any) -> None:
         asks(kept, inclusion_proof, 600)
 
 
+def test_a_leaf_whose_range_was_removed_has_no_proof(kept: Any) -> None:
+    kept.records("w/300")
+    kept.sequences()
+    kept.tampers("UPDATE hilum.audit_range SET count = count - 1 WHERE first_leaf = 300")
+    with pytest.raises(NoProof, match="the entry of leaf 699 is missing"):
+        asks(kept, inclusion_proof, 699)
+
+
 @pytest.fixture
 def told(office: Any) -> Any:
     """A morning: one entry an hour by changing actors, in two shards."""

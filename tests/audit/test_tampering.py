@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hilum.audit import merkle
 from hilum.audit.heads import HeadsFile
-from hilum.audit.sequencer import Sequencer
+from hilum.audit.sequencer import AuditDamaged, Sequencer
 from hilum.audit.signing import Signer
 
 FORGED = b'{"action":"work_item.released","actor":"person:jdoe","at":"2026-11-21T08:00:00.000000Z","detail":{},"subject":"w/5","v":1}'
@@ -104,6 +104,8 @@ def test_a_log_rewritten_with_the_stolen_key_is_not_the_published_one(kept: Any,
     assert kept.run(thief.run_once()) == 10
     assert kept.verifies(with_heads_file=False).whole
     assert kinds(kept.verifies()) == ["head-missing", "head-missing", "head-replaced"]
+    with pytest.raises(AuditDamaged, match="is not the one published"):
+        kept.sequences()
 
 
 def test_a_deleted_entry_is_named(kept: Any, kinds: Any) -> None:

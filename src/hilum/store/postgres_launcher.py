@@ -181,9 +181,10 @@ def become(user: pwd.struct_passwd, needed: list[Path]) -> None:
             drop_to(user, capability)
             return
     raise Failed(
-        f"PostgreSQL must run as {user.pw_name}, who cannot reach {' and '.join(str(path) for path in needed)}, and this "
-        "process may not lend the capability to do so: use a data directory and an installation below directories that "
-        "everybody may enter (mode o+x), or run Hilum as an ordinary user"
+        f"PostgreSQL refuses to run as root, and as {user.pw_name} it cannot reach {' and '.join(map(str, needed))}: this "
+        "process may not change its user (CAP_SETUID, CAP_SETGID) or not lend it the capability CAP_DAC_READ_SEARCH. Use a "
+        "data directory and an installation below directories that everybody may enter (mode o+x), or run Hilum as an "
+        "ordinary user"
     )
 
 

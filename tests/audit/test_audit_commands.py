@@ -1,5 +1,6 @@
 """`hilum audit` at the terminal, on a real database."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from hilum.audit.signing import Signer
 from hilum.cli.audit import audit_app
+from hilum.store.migrations import migrate
+from hilum.store.postgres_server import EmbeddedPostgres
 
 
 class Auditor:
@@ -121,6 +124,20 @@ def test_what_cannot_be_asked_exits_2(tmp_path: Path, arguments: list[str], reas
     )
     assert result.exit_code == 2
     assert reason in result.stderr
+
+
+def test_a_platform_that_sleeps_or_was_killed_is_woken_to_be_asked(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        asyncio.run(migrate(server.url))
+    for left_behind in ({}, {"database_url": server.url}):
+        if left_behind:
+            (tmp_path / "runtime.json").write_text(json.dumps(left_behind))
+        result = CliRunner().invoke(audit_app, ["list", "--data", str(tmp_path), "--json"])
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout) == []
+    (tmp_path / "runtime.json").write_text("garbled")
+    result = CliRunner().invoke(audit_app, ["list", "--data", str(tmp_path)])
+    assert result.exit_code == 2 and "restart the platform" in result.stderr
 
 
 def test_an_unreachable_database_exits_2_without_repeating_its_password(tmp_path: Path) -> None:

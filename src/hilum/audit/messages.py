@@ -115,9 +115,9 @@ class MessageCheck:
 
 async def _expired(connection: asyncpg.Connection) -> dict[int, int]:
     """Through which number retention has removed the messages of each shard, as the entries say."""
+    # A message's shard is that of the intake which wrote it, and the intake's entries are in the shard of that number.
     records = await connection.fetch(
-        "SELECT entry FROM hilum.audit_entry WHERE subject = ANY (SELECT 'm/' || shard FROM (SELECT DISTINCT shard FROM hilum.message) AS shards "
-        "UNION SELECT 'm/' || shard FROM hilum.audit_shard)"
+        "SELECT entry FROM hilum.audit_entry WHERE subject = ANY (SELECT 'm/' || shard FROM hilum.audit_shard)"
     )
     through: dict[int, int] = {}
     for record in records:

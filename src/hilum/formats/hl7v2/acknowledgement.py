@@ -1,0 +1,148 @@
+"""Acknowledgements: MSA and ERR (HL7 v2.5.1 ch. 2.9, 2.15.5 and 2.15.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Literal
+
+from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters, escaper
+from hilum.formats.hl7v2.findings import MEANINGS, Finding
+from hilum.formats.hl7v2.header import Header
+from hilum.formats.hl7v2.message import Message
+from hilum.formats.hl7v2.paths import InvalidPath, Path, parse_path
+from hilum.formats.hl7v2.structures import VERSIONS
+
+AckCode = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
+Mode = Literal["asked", "original", "enhanced"]
+
+_ACCEPT: dict[str, AckCode] = {"AA": "CA", "AE": "CE", "AR": "CR"}
+_SEVERITIES = {"error": "E", "warning": "W", "information": "I"}
+# Longer than any identifier the standard allows (HD is 227 in 2.5.1): what is longer is no identifier to give back.
+_ECHO_MAX_CHARACTERS = 250
+_FALLBACK_VERSION = "2.5.1"
+_FINDINGS_MAX = 100
+
+
+def code_for(header: Header | None, code: AckCode, mode: Mode = "asked") -> AckCode:
+    """The code in the mode that the sender asks for: AA, AE, AR become CA, CE, CR when MSH-15 asks for an accept."""
+    enhanced = mode == "enhanced" or (mode == "asked" and header is not None and header.wants_accept)
+    return _ACCEPT.get(code, code) if enhanced else code
+
+
+def acknowledge(
+    message: Message | Header | None,
+    code: AckCode,
+    findings: Sequence[Finding] = (),
+    *,
+    control_id: str,
+    timestamp: datetime,
+    mode: Mode = "asked",
+) -> bytes:
+    """The ACK that a message earns.
+
+    ``message`` may be its header alone, or None when not even that could be read. Sender and receiver are swapped,
+    delimiters, processing id, version and MSH-10 echoed as they came. ``findings`` become ERR segments in the form of
+    the sender's version (ERR-1 before 2.5). In ``mode`` "asked", AA/AE/AR turn into CA/CE/CR when MSH-15 asks for an
+    accept acknowledgement. ``control_id`` is the ACK's own number and ``timestamp`` its aware time.
+    """
+    header = message.header if isinstance(message, Message) else message
+    delimiters, version, fields = _envelope(header, control_id, timestamp)
+    separator = delimiters.field
+    number = _echo(header, 10)
+    answer = ["MSA", code_for(header, code, mode), number]
+    if findings and version < (2, 7):
+        answer.append(_text(findings[0].text, delimiters))
+    lines = [separator.join(fields), separator.join(answer)]
+    lines.extend(_error(finding, delimiters, version) for finding in findings[:_FINDINGS_MAX] if version >= (2, 2))
+    return ("\r".join(lines) + "\r").encode("latin-1")
+
+
+def _envelope(
+    header: Header | None, control_id: str, timestamp: datetime
+) -> tuple[Delimiters, tuple[int, ...], list[str]]:
+    delimiters = _delimiters(header)
+    version = _echo(header, 12)
+    known = header.version if header is not None else None
+    if known is None or known not in VERSIONS:
+        version = known = _FALLBACK_VERSION
+    numbers = _numbers(known)
+    event = header.component(9, 2) if header is not None else ""
+    mark = delimiters.component
+    kind = ["ACK"]
+    if mark and event and len(event) <= 20 and numbers >= (2, 2):
+        kind = ["ACK", event, "ACK"] if numbers >= (2, 3, 1) else ["ACK", event]
+    fields = [
+        "MSH", delimiters.encoding,
+        _echo(header, 5), _echo(header, 6), _echo(header, 3), _echo(header, 4),
+        timestamp.strftime("%Y%m%d%H%M%S%z") if numbers >= (2, 3) else timestamp.strftime("%Y%m%d%H%M%S"),
+        "", mark.join(kind), _text(control_id, delimiters), _echo(header, 11) or "P", version,
+    ]  # fmt: skip
+    charset = _echo(header, 18)
+    if charset and numbers >= (2, 3):
+        fields.extend(["", "", "", "", "", charset])
+    return delimiters, numbers, fields
+
+
+@lru_cache(maxsize=64)
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _delimiters(header: Header | None) -> Delimiters:
+    """The sender's, or the standard's where the sender's cannot carry an answer."""
+    if header is None:
+        return STANDARD
+    own = header.delimiters
+    if own is STANDARD or (own.component and len({*own.encoding, own.field}) == len(own.encoding) + 1):
+        return own
+    return STANDARD if own.field in STANDARD.encoding else STANDARD._replace(field=own.field)
+
+
+def _echo(header: Header | None, number: int) -> str:
+    """MSH-``number`` as it came, one character for each byte; "" when it is missing or no identifier at all."""
+    text = header.raw(number) if header is not None else ""
+    # MLLP's frame bytes inside a value would cut the answer in two.
+    return text if len(text) <= _ECHO_MAX_CHARACTERS and "\x0b" not in text and "\x1c" not in text else ""
+
+
+def _text(text: str, delimiters: Delimiters) -> str:
+    """Our own words as a leaf; an answer is ASCII so that it is right in any character set."""
+    plain = text.encode("ascii", "replace").decode()
+    if not delimiters.escape:
+        return "".join(" " if character in delimiters else character for character in plain)
+    return escaper(delimiters)(plain)
+
+
+def _error(finding: Finding, delimiters: Delimiters, version: tuple[int, ...]) -> str:
+    """One ERR segment; a code that is not of table 0357 is our own business and told as 207."""
+    where = _place(finding.location)
+    component = delimiters.component
+    code = finding.code if finding.code in MEANINGS else "207"
+    coded = [code, MEANINGS[code], "HL70357"]
+    if version < (2, 5):
+        # ERR-1, data type ELD: segment, its occurrence, field, code.
+        place = [where.segment, str(where.occurrence), str(where.field or "")] if where is not None else ["", "", ""]
+        inner = delimiters.subcomponent.join(coded) if delimiters.subcomponent else code
+        return delimiters.field.join(["ERR", component.join([*place, inner])])
+    location = component.join(_location(where)) if where is not None else ""
+    severity = _SEVERITIES[finding.severity]
+    text = _text(finding.text, delimiters)
+    return delimiters.field.join(["ERR", "", location, component.join(coded), severity, "", "", "", text])
+
+
+def _place(location: str | None) -> Path | None:
+    try:
+        return parse_path(location) if location else None
+    except InvalidPath:
+        return None
+
+
+def _location(where: Path) -> list[str]:
+    """ERR-2, data type ERL (ch. 2A.28): segment, its occurrence, field, repetition, component, subcomponent."""
+    parts = [where.segment, str(where.occurrence)]
+    if where.field:
+        parts += [str(where.field), str(where.repetition)]
+        parts += [str(part) for part in (where.component, where.subcomponent) if part]
+    return parts

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hilum.testing.neighbours.tryton_desk import Desk
 
-FORMAT = "3"  # Raised when `plant` makes something else of the same seed, so that no old template is used.
+FORMAT = "4"  # Raised when `plant` makes something else of the same seed, so that no old template is used.
 
 _PERMISSIONS = (
     ("account", "group_account"),
@@ -144,10 +144,11 @@ def _accounts(seed: ErpSeed, desk: Desk, company: int) -> dict[str, int]:
     with desk.wizard("account.create_chart") as chart:
         chart("account", account={})
         chart("create_account", account={"company": company, "account_template": template})
-        found = chart("properties", account={"company": company, "account_template": template})
-        given = found["view"]["defaults"]
-        chosen = {name: given.get(name) for name in ("company", "account_receivable", "account_payable")}
-        chart("create_properties", properties={name: value for name, value in chosen.items() if value is not None})
+        defaults = {}
+        for side in ("receivable", "payable"):
+            domain = [("company", "=", company), (f"type.{side}", "=", True), ("closed", "!=", True)]
+            defaults[f"account_{side}"] = desk.search("account.account", [*domain, ("party_required", "=", True)])[0]
+        chart("create_properties", properties={"company": company, **defaults})
     types = {
         "expense": desk.made_from("account.account.type", "account", "account_type_template_cos_en"),
         "inventory": desk.made_from("account.account.type", "account", "account_type_template_inventories_en"),

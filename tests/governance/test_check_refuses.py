@@ -199,12 +199,12 @@ BROKEN = {
         "has no samples/implant_scanned.expected.json beside it",
     ),
     "a mapping that makes something else of its sample": (
-        change(THEATRE, "quantity=int(label),", "quantity=int(label) + 1,"),
+        change(THEATRE, "quantity=int(quantity),", "quantity=int(quantity) + 1,"),
         "samples/implants_charged.hl7",
         r'-      "quantity": 1,\n\+      "quantity": 2,',
     ),
     "a mapping that drops an event": (
-        change(THEATRE, 'for charge in message.segments("FT1")]', 'for charge in message.segments("FT1")][:1]'),
+        change(THEATRE, 'in _charges(message)]', 'in _charges(message)][:1]'),
         "samples/implants_charged.hl7",
         r'-      "usage_id": "U-3002"',
     ),

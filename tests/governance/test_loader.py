@@ -65,7 +65,7 @@ def test_loading_leaves_the_search_path_the_importers_and_the_folder_as_they_wer
 
 
 def test_two_estates_of_one_name_do_not_meet(estate, lakeshore):
-    estate.changes("integrations/theatre.py", "quantity=int(label),", "quantity=int(label) + 1,")
+    estate.changes("integrations/theatre.py", "quantity=int(quantity),", "quantity=int(quantity) + 1,")
     theirs, ours = load_estate(estate.root), load_estate(lakeshore)
     (changed,) = [m for m in theirs.mappings if m.name == "implants_charged"]
     (original,) = [m for m in ours.mappings if m.name == "implants_charged"]

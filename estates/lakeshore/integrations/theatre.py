@@ -74,15 +74,25 @@ def patient_discharged(message: Hl7) -> PatientDischarged:
 @mapping(source=ehr, message="DFT^P03")
 def implants_charged(message: Hl7) -> list[ImplantUsed]:
     """One event for each FT1: a DFT may charge several implants of one procedure."""
-    return [_implant_charged(message, charge) for charge in message.segments("FT1")]
+    return [_implant_charged(message, charge, label) for charge, label in _charges(message)]
 
 
-def _implant_charged(message: Hl7, charge: Segment) -> ImplantUsed:
-    label = charge.get("10.1")
-    if label is None:
+def _charges(message: Hl7) -> list[tuple[Segment, str | None]]:
+    """Each FT1 with the device label (PRT-10) that follows it: absent for most, sent where the scanner read one."""
+    found: list[tuple[Segment, str | None]] = []
+    for segment in message:
+        if segment.name == "FT1":
+            found.append((segment, None))
+        elif segment.name == "PRT" and found and found[-1][1] is None:
+            found[-1] = (found[-1][0], segment.get("10.1"))
+    return found
+
+
+def _implant_charged(message: Hl7, charge: Segment, label: str | None) -> ImplantUsed:
+    quantity = charge.get("10.1")
+    if quantity is None:
         raise InvalidData("FT1-10 is missing", detail="a charge without a quantity cannot be counted")
-    udi = message.get("PRT-10.1")  # Absent for most charges; the device's label where the scanner sent it.
-    device = parse_udi(udi) if udi is not None else None
+    device = parse_udi(label) if label is not None else None
     amount = charge.get("11.1")
     return ImplantUsed(
         usage_id=charge["2.1"],
@@ -91,7 +101,7 @@ def _implant_charged(message: Hl7, charge: Segment) -> ImplantUsed:
         lot=device.lot if device is not None else None,
         serial=device.serial if device is not None else None,
         description=charge.get("7.2") or charge["7.1"],
-        quantity=int(label),
+        quantity=int(quantity),
         account=_account(message),
         department=DepartmentCode(charge["13.1"]),
         facility=FacilityCode(message["MSH-4.1"]),

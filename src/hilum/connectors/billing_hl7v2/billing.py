@@ -1,0 +1,137 @@
+"""Charges as DFT^P03 and feeds as they are, over any exchange of HL7 v2 messages.
+
+FT1-2 (transaction id, HL7 v2.5.1 ch. 6.5.1.2) is the usage's own number: billing charges it once, however often it
+comes. A billing system that numbers its charges says the number in ``ZCH-1`` of its acknowledgement.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from hilum.authoring.failures import Refused, Unavailable
+from hilum.formats.hl7v2 import HL7Error, Message, build
+from hilum.model.ledger import DocumentRef
+from hilum.model.money import Money
+from hilum.model.supply import ChargeableUsage
+
+LOCKED, INTERNAL = "206", "207"
+"""Codes of HL7 table 0357 that say nothing about the message: with AR it may be taken later (ch. 2.9.2.2)."""
+
+Exchange = Callable[[bytes], Awaitable[bytes]]
+"""Sends a message and returns the acknowledgement of that very message (MSA-2), or raises ``Unavailable``."""
+
+
+async def _nothing() -> None:
+    """Where the exchange brings no ping or no close of its own."""
+
+
+class BillingHl7:
+    """The billing system behind ``exchange``; ``ping`` and ``close`` are those of whatever carries it."""
+
+    # Billing drops a repeated FT1-2: nothing has to be searched for.
+    idempotent_commands: ClassVar[frozenset[str]] = frozenset({"charge_usage"})
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        clock: Callable[[], datetime],
+        ping: Callable[[], Awaitable[None]] = _nothing,
+        close: Callable[[], Awaitable[None]] = _nothing,
+        system: str = "billing",
+        receiving_application: str = "BILLING",
+        receiving_facility: str = "",
+    ) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._ping = ping
+        self._close = close
+        self._system = system
+        self._receiver = (receiving_application, receiving_facility)
+
+    async def charge_usage(self, usage: ChargeableUsage, *, key: str) -> DocumentRef:
+        """Charge a usage, or learn that it was charged; the document's number is billing's.
+
+        ``Refused`` with billing's ERR for AE and AR, ``Unavailable`` when it is locked or has an error of its own.
+        """
+        answer = await self._sent(self._charge(usage, control_id(key)))
+        number = answer.get("ZCH-1.1")
+        return DocumentRef(
+            system=self._system,
+            type="charge",
+            # Without a number of its own, billing finds the charge by the transaction id.
+            number=number if number is not None else usage.usage_id,
+            id=usage.usage_id,
+            state=answer.get("ZCH-3.1") or "",
+        )
+
+    async def send(self, body: bytes, *, key: str, content_type: str) -> str:
+        """Send a feed's message as it is: billing drops a control id (MSH-10) it has. Returns the ACK's own number."""
+        answer = await self._sent(body)
+        return f"{answer['MSA-1']} {answer.get('MSH-10') or ''}".rstrip()
+
+    async def ping(self) -> None:
+        await self._ping()
+
+    async def close(self) -> None:
+        await self._close()
+
+    def _charge(self, usage: ChargeableUsage, number: str) -> bytes:
+        """DFT^P03 with one FT1. The account stands for the patient in PID-3: that is all a charge needs to know."""
+        now = f"{self._clock():%Y%m%d%H%M%S%z}"
+        account = [usage.account, "", "", usage.account_authority, "AN"]
+        nameless = ["", "", "", "", "", "", "U"]
+        used_at = f"{datetime.fromisoformat(usage.used_at):%Y%m%d%H%M%S%z}"
+        code = [usage.charge_code, usage.description, "CDM", usage.item.value, "", "ERP"]
+        unit_cost, extended = _price(usage.unit_cost), _price(usage.extended_cost)
+        return build(
+            [
+                ["MSH", "HILUM", usage.facility.value, *self._receiver, now, "", ["DFT", "P03", "DFT_P03"], number, "P", "2.5.1"],
+                ["EVN", "P03", now],
+                ["PID", "1", "", account, "", nameless, *[""] * 12, account],
+                [
+                    "FT1", "1", usage.usage_id, "", used_at, "", "CG", code, "", "", usage.quantity_each, extended, "",
+                    usage.department, *[""] * 8, unit_cost,
+                ],
+            ]
+        )  # fmt: skip
+
+    async def _sent(self, message: bytes) -> Message:
+        """The acknowledgement of a message that was taken."""
+        data = await self._exchange(message)
+        try:
+            answer = Message.parse(data)
+            code = answer["MSA-1"]
+        except HL7Error:
+            raise Unavailable(self._system, "its acknowledgement cannot be read") from None
+        if code in ("AA", "CA"):
+            return answer
+        error = answer.get("ERR-3.1")
+        if error == LOCKED or (error == INTERNAL and code in ("AR", "CR")):
+            raise Unavailable(self._system, f"{code} {error}: {answer.get('ERR-3.2') or 'not now'}")
+        # ERR-3 is coded and ERR-2 a place: neither holds a value. ERR-8 and MSA-3 are free text and may hold PHI.
+        reason = f"{code} {error or 'without ERR'}{_place(answer)}"
+        raise Refused(f"{self._system} answered {reason}", answer.get("ERR-3.2") or "")
+
+
+def control_id(key: str) -> str:
+    """MSH-10 of a command: the same key always makes the same 19 characters (the field holds 20, ch. 2.15.9.10)."""
+    digest = hashlib.blake2b(key.encode(), digest_size=11).digest()
+    return "H" + base64.b32encode(digest).decode("ascii").rstrip("=")
+
+
+def _price(money: Money) -> list[list[str | int | Decimal | None]]:
+    """CP whose first component is MO: amount and currency."""
+    return [[money.amount, money.currency]]
+
+
+def _place(answer: Message) -> str:
+    segment, field = answer.get("ERR-2.1"), answer.get("ERR-2.3")
+    if segment is None:
+        return ""
+    return f" at {segment}-{field}" if field is not None else f" at {segment}"

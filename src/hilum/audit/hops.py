@@ -23,7 +23,7 @@ _RANK = {
     "work": 7,
     "replay": 8,
 }
-_BRIEF_CHARACTERS = 110
+_BRIEF_CHARACTERS = 150
 
 _STORED = {
     "source": "",

@@ -8,10 +8,10 @@ Where no contract is known, nothing is shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
-from hilum.authoring.contract import Contract, Phi, marked
+from hilum.authoring.contract import Contract, Phi
 
 MASK = "***"
 WITHHELD = "withheld: its contract is not at hand"
@@ -49,7 +49,7 @@ class Veil:
         if contract is None:
             self._blind = True
             return {name: _covered(value) for name, value in payload.items()}
-        protected = set(marked(contract, Phi))
+        protected = {name for name, field in contract.model_fields.items() if _is_protected(field.metadata, field.annotation)}
         shown: dict[str, Any] = {}
         for name, value in payload.items():
             # A field that this version of the contract does not know: nobody has said that it is harmless.
@@ -103,6 +103,13 @@ class Veil:
         elif value is not None and not isinstance(value, bool) and str(value):
             self._known[str(value)] = masked(str(value))
             self._pattern = None
+
+
+def _is_protected(marks: Sequence[Any], annotation: Any) -> bool:
+    """Marked itself, or in any part of its type: ``Annotated[str, Phi] | None`` keeps its mark inside the union."""
+    if any(mark is Phi or isinstance(mark, Phi) for mark in marks):
+        return True
+    return any(_is_protected(getattr(part, "__metadata__", ()), part) for part in get_args(annotation))
 
 
 def _covered(value: Any) -> Any:

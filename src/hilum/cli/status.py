@@ -62,7 +62,7 @@ def status(
 
     seen = ask(data, database_url, work)
     if as_json:
-        print_json({"verdict": seen.verdict, **{name: getattr(seen, name) for name in seen.__slots__}})
+        print_json({"verdict": seen.verdict, "totals": seen.totals, **{name: getattr(seen, name) for name in seen.__slots__}})
     else:
         _show(console(), seen)
     if seen.verdict == "broken":
@@ -76,7 +76,7 @@ def _show(out: Console, seen: Overview) -> None:
         problem = f" [dim]{escape(system.last_error)}[/]" if system.last_error is not None and system.state != "answers" else ""
         last = ago(system.last_at, seen.at) if system.channels else "–"
         systems.add_row(
-            escape(system.name), WORDS[system.state] + problem, *(_number(system.total(c)) for c in ("received", "refused", "duplicates")), last,
+            escape(system.name), WORDS[system.state] + problem, *(_number(n) for n in (system.received, system.refused, system.duplicates)), last,
             _number(system.deliveries_open), _number(system.deliveries_done), _number(system.cases_parked),
         )  # fmt: skip
     _section(out, systems, "No system is known yet.")

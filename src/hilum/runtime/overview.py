@@ -53,9 +53,17 @@ class SystemStanding:
     def last_at(self) -> datetime | None:
         return max((c.last_at for c in self.channels if c.last_at is not None), default=None)
 
-    def total(self, count: str) -> int:
-        """The sum of ``received``, ``refused``, ``duplicates`` or ``violations`` over its doors."""
-        return sum(getattr(c, count) for c in self.channels)
+    @property
+    def received(self) -> int:
+        return sum(c.received for c in self.channels)
+
+    @property
+    def refused(self) -> int:
+        return sum(c.refused for c in self.channels)
+
+    @property
+    def duplicates(self) -> int:
+        return sum(c.duplicates for c in self.channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,23 @@ class FlowStanding:
     name: str
     criticality: str
     cases: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.cases.values())
+
+    @property
+    def done(self) -> int:
+        return self.cases["done"]
+
+    @property
+    def moving(self) -> int:
+        return self.cases["ready"] + self.cases["running"]
+
+    @property
+    def held_up(self) -> int:
+        """Those for which a person must decide or a system must answer."""
+        return self.cases["waiting"] + self.cases["parked"] + self.cases["stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +136,13 @@ class Overview:
     flows: tuple[FlowStanding, ...]
     feeds: tuple[FeedStanding, ...]
     queue: tuple[QueueLine, ...]
-    totals: QueueTotals
+    queues: dict[str, QueueTotals]
     executors: tuple[ExecutorStanding, ...]
     audit: AuditStanding
+
+    @property
+    def totals(self) -> QueueTotals:
+        return QueueTotals.of_all(self.queues.values())
 
     @property
     def verdict(self) -> str:
@@ -137,7 +166,7 @@ async def read_overview(
             flows=await _flows(connection, estate),
             feeds=await _feeds(connection, estate),
             queue=tuple(await list_items(connection, now=now, limit=queue_lines)),
-            totals=await queue_totals(connection),
+            queues=await queue_totals(connection),
             executors=await _executors(connection, now),
             audit=await _audit(connection),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -51,12 +52,22 @@ class QueueItem:
 
 @dataclass(frozen=True, slots=True)
 class QueueTotals:
-    """All open work items together."""
+    """The open work items of one queue, or of all, together."""
 
     items: int
     cases: int
     at_risk_usd: Decimal
     oldest_due: datetime | None
+
+    @classmethod
+    def of_all(cls, queues: Iterable[QueueTotals]) -> QueueTotals:
+        each = list(queues)
+        return cls(
+            sum(q.items for q in each),
+            sum(q.cases for q in each),
+            sum((q.at_risk_usd for q in each), Decimal(0)),
+            min((q.oldest_due for q in each if q.oldest_due is not None), default=None),
+        )
 
 
 _LINES = """
@@ -90,14 +101,14 @@ async def read_item(connection: asyncpg.Connection, item: int, *, now: datetime,
     return QueueItem(_line(row), tuple(WaitingCase(**r) for r in waiting))
 
 
-async def queue_totals(connection: asyncpg.Connection) -> QueueTotals:
-    """What all open items come to."""
-    row = await connection.fetchrow(
-        """SELECT count(*) AS items, coalesce(sum(w.at_risk_usd), 0) AS at_risk, min(w.due_at) AS due,
-                  coalesce(sum((SELECT count(*) FROM hilum.work_item_case c WHERE c.work_item = w.id)), 0)::bigint AS cases
-             FROM hilum.work_item w WHERE w.state = 'open'"""
+async def queue_totals(connection: asyncpg.Connection) -> dict[str, QueueTotals]:
+    """What the open items of each queue come to."""
+    rows = await connection.fetch(
+        """SELECT w.queue, count(*) AS items, sum(w.at_risk_usd) AS at_risk, min(w.due_at) AS due,
+                  sum((SELECT count(*) FROM hilum.work_item_case c WHERE c.work_item = w.id))::bigint AS cases
+             FROM hilum.work_item w WHERE w.state = 'open' GROUP BY w.queue ORDER BY w.queue"""
     )
-    return QueueTotals(row["items"], row["cases"], row["at_risk"], row["due"])
+    return {r["queue"]: QueueTotals(r["items"], r["cases"], r["at_risk"], r["due"]) for r in rows}
 
 
 def _line(row: asyncpg.Record) -> QueueLine:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from tests.erp_fixture import erp, erp_line  # noqa: F401 - fixtures of the whole suite.
 
 from hilum.store.migrations import migrate
 from hilum.store.postgres_server import EmbeddedPostgres

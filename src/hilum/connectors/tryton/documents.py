@@ -1,10 +1,9 @@
 """Making a document under a key: found first, finished when it was left as a draft, made once.
 
 Creating and posting are two commits in Tryton, so a failure between them leaves a draft, which has no effect on books or
-stock. The key stands in the document where it can be searched exactly. After a draft is made all documents with its key
-are read again and one is chosen by a rule that every runner applies alike; only that one is carried on. Two runners with
-one key therefore take the same document unless both create and read within the same few milliseconds; the platform's
-lease on a delivery keeps even that from happening.
+stock. The key stands in the document where it can be searched exactly. Before a draft is carried on, all documents under
+its key are read again; of several drafts the oldest goes on, and only after the others are deleted. Deleting and posting
+one record exclude each other in the database, so two runners with one key end with one document.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hilum.authoring.failures import ErpRefused
+from hilum.authoring.failures import ErpRefused, Unavailable
 from hilum.connectors.tryton.client import Record, TrytonRest
 from hilum.model import DocumentRef
 
@@ -45,6 +44,7 @@ ORDER = Kind(
 )
 
 _STATE = ("number", "state")
+_ROUNDS = 5
 
 
 class Documents:
@@ -61,26 +61,48 @@ class Documents:
 
         ErpRefused when only a draft is there and it says something else than ``wanted``: a person deletes it or posts it.
         """
-        chosen = await self._choose(key)
-        return None if chosen is None else await self._finish(chosen, key, wanted)
+        for _ in range(_ROUNDS):
+            documents = await self._under(key)
+            if not documents:
+                return None
+            chosen = documents[0]
+            if chosen["state"] == "draft" and not await self._alone(documents):
+                continue
+            finished = await self._finish(chosen, key, wanted)
+            if finished is not None:
+                return finished
+        raise Unavailable(self._system, f"another runner is working on the {self._kind.type} under the same key")
 
     async def make(self, key: str, wanted: Any, values: Mapping[str, Any]) -> DocumentRef:
         """Make the document under ``key`` and carry it on."""
-        field = self._kind.key_field
-        made = await self._rest.create(self._kind.model, {**values, field: key}, [*_STATE, *self._kind.content])
-        chosen = await self._choose(key)
-        if chosen is None:
-            chosen = made
-        elif chosen["id"] != made["id"]:
-            await self._rest.delete(self._kind.model, made["id"])
-        return await self._finish(chosen, key, wanted)
+        made = await self._rest.create(self._kind.model, {**values, self._kind.key_field: key}, _STATE)
+        found = await self.find(key, wanted)
+        if found is None:
+            raise Unavailable(self._system, f"the draft {self._kind.type} {made['id']} vanished before it was posted")
+        if found.id != str(made["id"]):
+            await self._discarded(made["id"])
+        return found
 
-    async def _choose(self, key: str) -> Record | None:
+    async def _under(self, key: str) -> list[Record]:
+        """Every document under ``key``: those with an effect first, then drafts, each by age."""
         fields = [*_STATE, *self._kind.content]
         found = await self._rest.search(self._kind.model, [(self._kind.key_field, "=", key)], fields)
-        return min(found, key=lambda document: (document["state"] == "draft", document["id"]), default=None)
+        return sorted(found, key=lambda document: (document["state"] == "draft", document["id"]))
 
-    async def _finish(self, document: Record, key: str, wanted: Any) -> DocumentRef:
+    async def _alone(self, drafts: list[Record]) -> bool:
+        """Delete all drafts but the first; False when one of them is a draft no more."""
+        return all([await self._discarded(draft["id"]) for draft in drafts[1:]])
+
+    async def _discarded(self, document: int) -> bool:
+        """Delete a draft; False when the ERP does not let go of it, as of anything but a draft."""
+        try:
+            await self._rest.delete(self._kind.model, document)
+        except ErpRefused:
+            return not await self._rest.search(self._kind.model, [("id", "=", document)], _STATE)
+        return True
+
+    async def _finish(self, document: Record, key: str, wanted: Any) -> DocumentRef | None:
+        """Press button after button; None when the document was deleted meanwhile."""
         if document["state"] == "draft" and self._digest(document) != wanted:
             raise ErpRefused(
                 f"a draft {self._kind.type} with another content stands in the ERP", f"key {key}, id {document['id']}"
@@ -92,7 +114,9 @@ class Documents:
             except ErpRefused:
                 # Another request may have pressed it already: the state tells.
                 again = await self._rest.search(self._kind.model, [("id", "=", document["id"])], _STATE)
-                if not again or again[0]["state"] == state:
+                if not again:
+                    return None
+                if again[0]["state"] == state:
                     raise
                 document = again[0]
         return DocumentRef(

@@ -90,7 +90,9 @@ class FaultyProxy:
         self._do(self._open())
 
     def stop(self) -> None:
+        """Close the port and drop what is still held back."""
         self._do(self._close())
+        self._do(self._drop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -116,6 +118,12 @@ class FaultyProxy:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    async def _drop(self) -> None:
+        held = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

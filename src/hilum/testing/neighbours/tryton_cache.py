@@ -38,6 +38,10 @@ def cache_root() -> Path:
     return Path.home() / ".cache" / "hilum"
 
 
+class NotInstallable(ProvisioningFailed):
+    """The ERP's packages could not be had, as on a machine without a package index."""
+
+
 @contextlib.contextmanager
 def building(target: Path) -> Iterator[None]:
     """Be the only process that builds ``target``; wait while another one does."""
@@ -57,7 +61,10 @@ def environment(root: Path, progress: Progress) -> Path:
         if not (home / ".complete").exists():
             progress("installing Tryton 8.2 into its own environment")
             shutil.rmtree(home, ignore_errors=True)
-            _install(home, interpreter)
+            try:
+                _install(home, interpreter)
+            except ProvisioningFailed as failure:
+                raise NotInstallable(str(failure)) from None
             (home / ".complete").touch()
     return interpreter
 

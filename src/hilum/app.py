@@ -34,10 +34,14 @@ from hilum.connectors.billing_hl7v2 import BillingHl7
 from hilum.connectors.http_feed import HttpFeed
 from hilum.connectors.inventory_rest import InventoryRest
 from hilum.connectors.tryton import TrytonErp
+from hilum.authoring.failures import Unavailable
+from hilum.cli.platform import DEFAULT_DATA, DataOption, JsonOption, UrlOption, ask, the_estate, usage
+from hilum.cli.reconcile import show_books
 from hilum.governance.loader import load_estate
 from hilum.governance.overlay import overlaid
 from hilum.governance.problems import EstateRefused
 from hilum.masterdata.crosswalks import Crosswalks
+from hilum.processes.implant_books import Books, reconcile
 from hilum.runtime import fault_points
 from hilum.runtime.channels import Channels
 from hilum.runtime.connections import Connection, Connections
@@ -52,9 +56,8 @@ from hilum.security.secrets import resolve_secret
 from hilum.store.migrations import MigrationRefused, migrate
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
-from hilum.tower import tower_app
-from hilum.transports.mllp.client import MllpClient
-from hilum.transports.mllp.listener import MllpListener
+from hilum.tower.app import tower_app
+from hilum.transports.mllp import MllpClient, MllpListener, Violation
 from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, serve, webhook_app
 
 log = logging.getLogger("hilum")
@@ -85,8 +88,8 @@ Build = Callable[[SystemSpec, Mapping[str, Any], Callable[[str], str]], Any]
 
 def _tryton(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
     return TrytonErp(
-        base_url=connect["url"], database=connect["database"], credentials=secret(connect["credentials"]),
-        timeout_seconds=spec.policy.timeout_seconds,
+        connect["url"], connect["database"], secret(connect["credentials"]), timeout_seconds=spec.policy.timeout_seconds,
+        system=spec.name,
     )  # fmt: skip
 
 
@@ -97,7 +100,7 @@ def _inventory(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[s
 def _billing(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
     host, _, port = connect["url"].removeprefix("mllp://").partition(":")
     client = MllpClient(host, int(port), system=spec.name, ack_timeout_seconds=spec.policy.timeout_seconds)
-    return BillingHl7(client.exchange, clock=now)
+    return BillingHl7(client.exchange, clock=now, ping=client.ping, close=client.close, system=spec.name)
 
 
 def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
@@ -168,16 +171,19 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
 def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Reader, channels: Channels) -> MllpListener:
     door = Hl7Door(intake, reader, system, clock=now)
 
-    def violation(violation: Violation) -> None:
+    def refuse(violation: Violation) -> bytes:
+        # What could not be stored gets no answer at all: its sender waits in vain and sends it again.
+        return b"" if violation.kind == "handler-failed" else door.refusal(violation.data, violation.text)
+
+    def on_violation(violation: Violation) -> None:
         channels.violation(system, "mllp")
-        if violation.data:
-            # Evidence only: whoever sent it is gone or has been answered.
-            door.refuse(violation.data, violation.peer, Problem("207", violation.text, unsupported=True)).add_done_callback(_seen)
+        if violation.data and violation.kind != "handler-failed":
+            door.keep_refused(violation.data, violation.peer, violation.text).add_done_callback(_seen)
 
     return MllpListener(
-        lambda data, peer: door.take(data, str(peer)),
-        refuse=door.refusal,
-        on_violation=violation,
+        door.take,
+        refuse=refuse,
+        on_violation=on_violation,
         max_frame_bytes=listen.max_frame_bytes,
         idle_timeout_seconds=listen.idle_timeout_seconds,
         frame_timeout_seconds=listen.frame_timeout_seconds,
@@ -315,6 +321,34 @@ def prepare_command(estate: Estate_, data: Data_, database_url: Url_, overlay: O
         uvloop.run(prepare(Serve("prepare", estate, data, database_url, overlay)))
     except (EstateRefused, MigrationRefused) as refused:
         raise SystemExit(str(refused)) from None
+
+
+def reconcile_command(data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False) -> None:
+    """Compare every implant usage with the shelf, the ledger and the orders in the systems' own books.
+
+    Exit code 0 when everything agrees, 1 when a record differs, 2 when a system could not be asked.
+
+    Example: hilum reconcile --data .hilum/demo
+    """
+    estate = the_estate(None, data)
+    if estate is None:
+        usage(f"no platform runs on {data}: start one with `hilum up --data {data}`")
+    runtime = orjson.loads((data / "runtime.json").read_bytes())
+    placed = overlaid(estate, Path(runtime["overlay"]) if runtime.get("overlay") else None)
+
+    async def compare(pool: asyncpg.Pool) -> Books:
+        systems = connect(placed, data)
+        try:
+            return await reconcile(pool, stock=systems.to("stock").connector, ledger=systems.to("erp").connector)
+        finally:
+            await systems.close()
+
+    try:
+        books = ask(data, database_url, compare)
+    except Unavailable as away:
+        usage(str(away))
+    show_books(books, as_json=as_json)
+    raise typer.Exit(0 if books.reconciled else 1)
 
 
 def main() -> None:

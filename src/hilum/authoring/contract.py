@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -63,27 +63,36 @@ class Contract(BaseModel):
 
 def marked(contract: type[Contract], mark: type[Any]) -> list[str]:
     """The names of the contract's fields that carry ``mark`` (``Phi``, ``AtRisk``, ``Agreed``)."""
-    return [
-        name
-        for name, field in contract.model_fields.items()
-        if any(isinstance(m, mark) or m is mark for m in field.metadata)
-    ]
+    return [name for name, marks, _ in _fields(contract) if any(isinstance(m, mark) or m is mark for m in marks)]
 
 
 def key_fields(contract: type[Contract]) -> list[tuple[str, str]]:
     """``(kind, field)`` for every field people search by: identifiers, and those marked ``Key``."""
     found: list[tuple[str, str]] = []
-    for name, field in contract.model_fields.items():
-        kinds = [m.kind for m in field.metadata if isinstance(m, Key)]
+    for name, marks, types in _fields(contract):
+        kinds = [m.kind for m in marks if isinstance(m, Key)]
+        kinds += [t.kind for t in types if issubclass(t, Identifier) and t.searchable]
         if kinds:
             found.append((kinds[0], name))
-            continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        for candidate in candidates:
-            if isinstance(candidate, type) and issubclass(candidate, Identifier) and candidate.searchable:
-                found.append((candidate.kind, name))
-                break
     return found
+
+
+def _fields(contract: type[Contract]) -> Iterator[tuple[str, list[Any], list[type[Any]]]]:
+    """Each field with its marks and types, also those inside an optional: ``Annotated[str, Key("serial")] | None``."""
+    for name, field in contract.model_fields.items():
+        marks: list[Any] = list(field.metadata)
+        types: list[type[Any]] = []
+        _unfold(field.annotation, marks, types)
+        yield name, marks, types
+
+
+def _unfold(annotation: Any, marks: list[Any], types: list[type[Any]]) -> None:
+    marks.extend(getattr(annotation, "__metadata__", ()))
+    if isinstance(annotation, type):
+        types.append(annotation)
+    for inner in get_args(annotation):
+        if not isinstance(inner, Key | Phi | Agreed | AtRisk):
+            _unfold(inner, marks, types)
 
 
 def value_at(event: BaseModel, path: str) -> str | None:

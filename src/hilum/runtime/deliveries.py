@@ -15,11 +15,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+from pydantic import BaseModel
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.failures import Rejected, Unavailable
 from hilum.authoring.system import System
+from hilum.model.identifiers import Identifier
 from hilum.model.ledger import DocumentRef
 from hilum.model.supply import Shelf
 from hilum.runtime.breakers import Breakers
@@ -183,6 +185,12 @@ class Deliveries:
                 "INSERT INTO delivery_case (key, case_id, step, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
                 command.key, command.case_id, command.step, now,
             )  # fmt: skip
+            for kind, value in _identifiers(command.arguments):
+                await connection.execute(
+                    """INSERT INTO business_key (value, kind, subject, at) SELECT $1, $2, $3::text, $4
+                        WHERE NOT EXISTS (SELECT 1 FROM business_key WHERE subject = $3::text AND subject LIKE 'c/%' AND value = $1)""",
+                    value, kind, f"c/{command.case_id}", now,
+                )  # fmt: skip
 
     async def _take_turn(self, command: Command, to: Connection) -> _Turn | bytes:
         """Lease the delivery, or return the result it already has. Waits while another runner holds the lease."""
@@ -262,6 +270,17 @@ class Deliveries:
             if found:
                 detail["found"] = True
             await append(connection, [Entry(now, "system:deliveries", f"delivery.{outcome or state}", f"d/{command.key}", detail)])
+
+
+def _identifiers(arguments: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """What people will search a case by that only its steps found out: the ERP's item number behind a charge code."""
+    return {
+        (value.kind, value.value)
+        for argument in arguments.values()
+        if isinstance(argument, BaseModel)
+        for value in (getattr(argument, name) for name in type(argument).model_fields)
+        if isinstance(value, Identifier) and value.searchable
+    }
 
 
 def _document(result: Any) -> tuple[str, str]:

@@ -15,6 +15,10 @@ from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.reception import Problem, Reader, Reception
 
 
+KEPT_BYTES = 65_536
+"""Of what is no message no more than this is kept: whoever cannot frame must not be able to fill the store."""
+
+
 class Hl7Door:
     """One system's HL7 v2 messages, whatever transport carries them."""
 
@@ -31,14 +35,16 @@ class Hl7Door:
         reception, header = self._reader.hl7(self._system, self._transport, peer, data)
         return self._intake.submit(reception, lambda receipt: self._acknowledge(receipt, header))
 
-    def refuse(self, data: bytes, peer: str, problem: Problem) -> asyncio.Future[bytes]:
-        """Store what is no message (half a frame, too large) as refused; the future is the refusal."""
-        reception = Reception.refused(self._system, self._transport, peer, data, problem)
-        try:
-            header: hl7v2.Header | None = hl7v2.header_of(data)
-        except hl7v2.HL7Error:
-            header = None
-        return self._intake.submit(reception, lambda receipt: self._acknowledge(receipt, header))
+    def refusal(self, data: bytes, why: str) -> bytes:
+        """The answer to what is no message (half a frame, too large): AR, with the control id if one can be read."""
+        finding = hl7v2.Finding("207", why)
+        return hl7v2.acknowledge(_header(data), "AR", (finding,), control_id=f"HR{next(self._numbers)}", timestamp=self._clock())
+
+    def keep_refused(self, data: bytes, peer: str, why: str) -> asyncio.Future[None]:
+        """Store what was refused, as evidence."""
+        problem = Problem("207", why, unsupported=True)
+        reception = Reception.refused(self._system, self._transport, peer, data[:KEPT_BYTES], problem)
+        return self._intake.submit(reception, lambda receipt: None)
 
     def _acknowledge(self, receipt: Receipt, header: hl7v2.Header | None) -> bytes:
         problem = receipt.reception.problem
@@ -46,3 +52,10 @@ class Hl7Door:
         findings = () if problem is None else (hl7v2.Finding(problem.code, problem.text, problem.location or None),)
         number = f"H{receipt.subject[2:].replace('/', '-')}"
         return hl7v2.acknowledge(header, code, findings, control_id=number, timestamp=self._clock())
+
+
+def _header(data: bytes) -> hl7v2.Header | None:
+    try:
+        return hl7v2.header_of(data)
+    except hl7v2.HL7Error:
+        return None

@@ -75,6 +75,7 @@ async def listen(pool: asyncpg.Pool, bells: dict[str, Bell]) -> None:
                     bell.ring()
                 await lost.wait()
             finally:
+                connection.terminate()  # Its listeners must not go on in whoever gets the connection next.
                 await pool.release(connection)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the notification connection is lost (%s), connecting again", type(error).__name__)

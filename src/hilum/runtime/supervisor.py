@@ -97,7 +97,8 @@ class Supervisor:
 
 @contextlib.contextmanager
 def running_platform(
-    *, estate: Path, data: Path, database_url: str | None, overlay: Path | None, tower_port: int, workers: int, restart: bool = True
+    *, estate: Path, data: Path, database_url: str | None, overlay: Path | None, tower_port: int, webhook_port: int = 0,
+    workers: int = 1, restart: bool = True, environment: dict[str, str] | None = None,
 ) -> Iterator[tuple[Supervisor, dict[str, Any]]]:
     """The whole platform while the block runs. Yields the supervisor and what ``runtime.json`` says."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -111,17 +112,18 @@ def running_platform(
         common = ["--estate", str(estate), "--data", str(data), "--database-url", url]
         if overlay is not None:
             common += ["--overlay", str(overlay)]
-        roles = [Role("intake-1", ["intake", "--name", "intake-1", *common])]
+        roles = [Role("intake-1", ["intake", "--name", "intake-1", "--port", str(webhook_port), *common])]
         roles += [Role(f"worker-{n}", ["worker", "--name", f"worker-{n}", *common]) for n in range(1, workers + 1)]
         roles.append(Role("tower", ["tower", "--name", "tower", "--port", str(tower_port), *common]))
-        runtime: dict[str, Any] = {"pid": os.getpid(), "database_url": url, "estate": str(estate), "roles": [r.name for r in roles]}
+        runtime: dict[str, Any] = {"pid": os.getpid(), "database_url": url, "estate": str(estate.resolve()),
+            "overlay": str(overlay.resolve()) if overlay is not None else None, "roles": [r.name for r in roles]}
         runtime_file = data / "runtime.json"
         runtime_file.write_bytes(orjson.dumps(runtime, option=orjson.OPT_INDENT_2))
         runtime_file.chmod(0o600)
         stack.callback(runtime_file.unlink, missing_ok=True)
         for stale in data.glob("ready-*.json"):
             stale.unlink()
-        supervisor = Supervisor(roles, dict(os.environ), data / "logs", restart=restart)
+        supervisor = Supervisor(roles, dict(environment or os.environ), data / "logs", restart=restart)
         stack.callback(supervisor.stop)
         supervisor.start()
         yield supervisor, runtime

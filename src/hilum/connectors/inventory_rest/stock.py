@@ -62,6 +62,17 @@ class InventoryRest:
             movement=shelf["movement"],
         )
 
+    async def movements(self) -> dict[str, int]:
+        """Units taken from shelves by reference, as the platform has them in its books."""
+        taken: dict[str, int] = {}
+        answer = await self._ask("GET", "/movements")
+        if not answer.is_success:
+            raise Refused(f"{self._system} answered {answer.status_code} when its movements were read")
+        for movement in orjson.loads(answer.content):
+            reference = movement["reference"]
+            taken[reference] = taken.get(reference, 0) + movement["quantity"]
+        return taken
+
     async def ping(self) -> None:
         """Return when the platform answers ``GET /health``; raise ``Unavailable`` when it does not."""
         answer = await self._ask("GET", "/health")

@@ -1,0 +1,376 @@
+"""The simulated hospital: Lakeshore's neighbours as processes, a platform between them, and plain questions about both.
+
+    with Hospital(directory, erp=erp_address) as hospital:
+        hospital.shelf("STM-OR1", "KNEE-99", on_hand=3)
+        hospital.uses("U-1", "IMP-1001")
+        hospital.settles()
+        assert hospital.on_hand("STM-OR1", "KNEE-99") == 2
+
+Everything is real but the three neighbours whose name says simulated: PostgreSQL, the platform's processes with their
+protocols, and the ERP at ``erp``. Calls block; run them in a thread from a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import time
+from base64 import b64encode
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import asyncpg
+
+from hilum.masterdata.crosswalks import Crosswalks
+from hilum.runtime import work_items
+from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
+from hilum.store.pool import open_pool
+from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory
+from hilum.testing.neighbours.process import Neighbour
+
+T = TypeVar("T")
+
+RESTING = ("done", "waiting", "skipped", "stopped")
+
+
+class NotSettled(AssertionError):
+    """The platform did not come to rest in time; the text says what it was still doing."""
+
+
+@dataclass(frozen=True)
+class ErpAddress:
+    """Where the ERP is, and the secret by which programs reach it."""
+
+    url: str
+    database: str
+    credentials: str
+
+
+class Hospital:
+    """One world. ``environment`` is added to that of the platform's processes (faults)."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        estate: Path,
+        erp: ErpAddress,
+        database_url: str | None = None,
+        workers: int = 1,
+        environment: Mapping[str, str] | None = None,
+        positions: tuple[Mapping[str, Any], ...] = (),
+        policy: Mapping[str, Any] | None = None,
+        tower_port: int = 0,
+    ) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self._estate = estate
+        self._erp = erp
+        self._given_url = database_url
+        self._workers = workers
+        self._environment = dict(environment or {})
+        self._positions = positions
+        self._policy = dict(policy or {})
+        self._tower_port = tower_port
+        self._ports = {"mllp": _free_port(), "webhook": _free_port()}
+        self._stack = contextlib.ExitStack()
+        self._platform: contextlib.ExitStack | None = None
+        self.supervisor: Supervisor | None = None
+        self.database_url = ""
+        self.ready: dict[str, dict[str, Any]] = {}
+        self._make_secrets()
+        self.inventory: Neighbour = simulated_inventory(
+            directory,
+            token_file=self.data / "secrets" / "stock-api-token",
+            positions=positions,
+            webhook_url=f"http://127.0.0.1:{self._ports['webhook']}/hooks/stock",
+            webhook_secret_file=self.data / "secrets" / "stock-webhook",
+        )
+        self.billing: Neighbour = simulated_billing(directory)
+        self.ehr = SimulatedEhr(directory, to=f"127.0.0.1:{self._ports['mllp']}", ack_timeout_seconds=5.0)
+
+    # --- opening and closing
+
+    def __enter__(self) -> Self:
+        for neighbour in (self.inventory, self.billing, self.ehr):
+            neighbour.start()
+            self._stack.callback(neighbour.stop)
+        self.start_platform()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_platform()
+        self._stack.close()
+
+    def start_platform(self, *, environment: Mapping[str, str] | None = None, restart: bool = True) -> None:
+        """Start the platform; ``environment`` (faults) is for this start only."""
+        stack = contextlib.ExitStack()
+        supervisor, runtime = stack.enter_context(
+            running_platform(
+                estate=self._estate,
+                data=self.data,
+                database_url=self._given_url,
+                overlay=self._overlay(),
+                tower_port=self._tower_port,
+                webhook_port=self._ports["webhook"],
+                workers=self._workers,
+                restart=restart,
+                environment={**os.environ, **self._environment, **(environment or {})},
+            )
+        )
+        self._platform = stack
+        self.supervisor = supervisor
+        self.database_url = runtime["database_url"]
+        try:
+            self.ready = wait_ready(supervisor, self.data)
+        except BaseException:
+            self.stop_platform()
+            raise
+
+    def stop_platform(self) -> None:
+        if self._platform is not None:
+            self._platform.close()
+            self._platform = None
+
+    def kill(self, role: str) -> None:
+        """kill -9 of one process of the platform."""
+        assert self.supervisor is not None
+        [process] = [r.process for r in self.supervisor.roles if r.name == role and r.process is not None]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def waits_for_death(self, role: str, *, seconds: float = 30.0) -> bool:
+        """Whether a process of the platform (with a fault armed) dies within ``seconds``; it is not restarted here."""
+        assert self.supervisor is not None
+        [process] = [r.process for r in self.supervisor.roles if r.name == role and r.process is not None]
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def revives(self) -> None:
+        """Start again what died, without its faults."""
+        assert self.supervisor is not None
+        self.supervisor.environment.pop("HILUM_FAULT", None)
+        for role in self.supervisor.roles:
+            if role.process is not None and role.process.poll() is not None:
+                (self.data / f"ready-{role.name}.json").unlink(missing_ok=True)
+        self.supervisor.restart = True
+        wait_ready(self.supervisor, self.data)
+
+    # --- what happens at the hospital
+
+    def shelf(self, location: str, item: str, *, on_hand: int, reorder_point: int = 2, par: int = 6) -> None:
+        """Set a shelf up."""
+        position = {"location": location, "item": item, "on_hand": on_hand, "reorder_point": reorder_point, "par": par}
+        self.inventory.ask("POST", "/positions", [position], token=self._token)
+
+    def uses(
+        self,
+        usage_id: str,
+        charge_code: str,
+        *,
+        quantity: int = 1,
+        facility: str = "ST-MARY",
+        department: str = "OR",
+        charge_usd: str = "1000.00",
+        control_id: str | None = None,
+    ) -> dict[str, Any]:
+        """The EHR charges an implant; the outcome of the exchange."""
+        return self.ehr.send(
+            charge_message(
+                usage_id, charge_code, quantity=quantity, facility=facility, department=department, charge_usd=charge_usd,
+                control_id=control_id or f"C{usage_id}",
+            )
+        )  # fmt: skip
+
+    def scans(self, usage_id: str, charge_code: str, *, quantity: int = 1, facility: str = "ST-MARY", department: str = "OR") -> None:
+        """The inventory platform reports a scan by its signed webhook."""
+        report = {
+            "type": "consumption", "usage_id": usage_id, "charge_code": charge_code, "quantity": quantity,
+            "account": f"ACC-{usage_id}", "department": department, "facility": facility,
+            "used_at": datetime.now(UTC).isoformat(), "charge_usd": "1000.00",
+        }  # fmt: skip
+        self.inventory.ask("POST", "/scan", report, token=self._token)
+
+    def scans_raw(self, report: str) -> None:
+        """The inventory platform reports a scan, given as the JSON of its webhook."""
+        self.inventory.ask("POST", "/scan", json.loads(report), token=self._token)
+
+    def reported(self, *, seconds: float) -> None:
+        """Wait until the inventory platform has delivered every webhook."""
+        deadline = time.monotonic() + seconds
+        while any(not report["delivered"] for report in self.inventory.ask("GET", "/reports", token=self._token)):
+            if time.monotonic() > deadline:
+                raise NotSettled(f"the inventory platform still has undelivered reports after {seconds:g} s")
+            time.sleep(0.05)
+
+    def maps(self, crosswalk: str, code: str, target: str, *, by: str = "person:steward") -> None:
+        """A steward adds a crosswalk entry."""
+
+        async def work(pool: asyncpg.Pool) -> None:
+            await Crosswalks(pool, _now).set(crosswalk, code, target, by=by)
+
+        self.on_database(work)
+
+    def releases(self, item: int, *, by: str = "person:analyst") -> list[str]:
+        """A person releases a work item."""
+
+        async def work(pool: asyncpg.Pool) -> list[str]:
+            async with pool.acquire() as connection, connection.transaction():
+                return await work_items.release(connection, item, now=_now(), actor=by)
+
+        return self.on_database(work)
+
+    # --- what can be seen
+
+    def settles(self, *, seconds: float = 60.0, messages: int | None = None) -> dict[str, int]:
+        """Wait until no case can move (``messages``: and so many were stored); how many cases are in which state."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if self.supervisor is not None and self.supervisor.restart:
+                self.supervisor.watch()
+            state = self.on_database(_state)
+            moving = {k: v for k, v in state["cases"].items() if k not in RESTING}
+            enough = messages is None or state["messages"] >= messages
+            if not moving and not state["unread"] and enough:
+                cases: dict[str, int] = state["cases"]
+                return cases
+            if time.monotonic() > deadline:
+                raise NotSettled(f"after {seconds:g} s: {json.dumps(state)}; logs in {self.data / 'logs'}")
+            time.sleep(0.05)
+
+    def work_queue(self) -> list[tuple[int, str, str, int]]:
+        """Open work items: number, queue, cause, how many wait."""
+
+        async def work(pool: asyncpg.Pool) -> list[tuple[int, str, str, int]]:
+            rows = await pool.fetch(
+                """SELECT w.id, w.queue, w.cause, count(c.subject) AS n FROM work_item w
+                     LEFT JOIN work_item_case c ON c.work_item = w.id WHERE w.state = 'open' GROUP BY w.id ORDER BY w.id"""
+            )
+            return [(r["id"], r["queue"], r["cause"], r["n"]) for r in rows]
+
+        return self.on_database(work)
+
+    def on_hand(self, location: str, item: str) -> int:
+        [position] = self.inventory.ask("GET", f"/positions?location={location}&item={item}", token=self._token)
+        count: int = position["on_hand"]
+        return count
+
+    def positions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.inventory.ask("GET", "/positions", token=self._token)
+        return found
+
+    def movements(self, usage_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.inventory.ask("GET", f"/movements?reference={usage_id}", token=self._token)
+        return found
+
+    def charges(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.billing.ask("GET", "/charges")
+        return found
+
+    def query(self, sql: str, *arguments: Any) -> list[dict[str, Any]]:
+        """Read the platform's database."""
+
+        async def work(pool: asyncpg.Pool) -> list[dict[str, Any]]:
+            return [dict(r) for r in await pool.fetch(sql, *arguments)]
+
+        return self.on_database(work)
+
+    def on_database(self, work: Any) -> Any:
+        async def all_of_it() -> Any:
+            pool = await open_pool(self.database_url, min_size=1, max_size=2, application_name="hospital")
+            try:
+                return await work(pool)
+            finally:
+                await pool.close()
+
+        return _run(all_of_it())
+
+    # --- how it is set up
+
+    @property
+    def _token(self) -> str:
+        return (self.data / "secrets" / "stock-api-token").read_text()
+
+    def _make_secrets(self) -> None:
+        folder = self.data / "secrets"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = {
+            "stock-api-token": secrets.token_urlsafe(24),
+            "stock-webhook": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
+            "erp": self._erp.credentials,
+        }
+        for name, value in made.items():
+            place = folder / name
+            if not place.exists() or name == "erp":
+                place.touch(mode=0o600)
+                place.write_text(value)
+
+    def _overlay(self) -> Path:
+        """This installation's addresses, over those of the estate."""
+        policy = "".join(f"{key} = {json.dumps(value)}\n" for key, value in self._policy.items())
+        systems = {
+            "stock": {"url": self.inventory.url},
+            "erp": {"url": self._erp.url, "database": self._erp.database},
+            "billing": {"url": f"mllp://127.0.0.1:{self.billing.ports['mllp-port']}"},
+        }
+        text = f"[systems.ehr.listen.mllp]\nport = {self._ports['mllp']}\n"
+        for name, connect in systems.items():
+            text += f"[systems.{name}.connect]\n" + "".join(f'{key} = "{value}"\n' for key, value in connect.items())
+            if policy:
+                text += f"[systems.{name}.policy]\n{policy}"
+        place = self.directory / "overlay.toml"
+        place.write_text(text)
+        return place
+
+
+def charge_message(
+    usage_id: str, charge_code: str, *, quantity: int, facility: str, department: str, charge_usd: str, control_id: str
+) -> str:
+    """A DFT^P03 with one FT1, as the EHR writes it."""
+    moment = datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000")
+    return "\r".join(
+        [
+            f"MSH|^~\\&|EHR|{facility}|HILUM|LAKESHORE|{moment}||DFT^P03^DFT_P03|{control_id}|P|2.5.1",
+            f"EVN|P03|{moment}",
+            f"PID|1||MRN-{usage_id}^^^{facility}^MR||SYNTHETIC^PATIENT||19700101|F||||||||||ACC-{usage_id}^^^{facility}^AN",
+            f"FT1|1|{usage_id}||{moment}||CG|{charge_code}^IMPLANT|||{quantity}|{charge_usd}||{department}",
+            "",
+        ]
+    )
+
+
+async def _state(pool: asyncpg.Pool) -> dict[str, Any]:
+    cases = await pool.fetch("SELECT state, count(*) AS n FROM flow_case GROUP BY state")
+    unread = await pool.fetchval(
+        """SELECT coalesce(sum(s.event_seq - coalesce(c.seq, 0)), 0)::bigint FROM intake_shard s
+             LEFT JOIN consumer_cursor c ON c.shard = s.shard AND c.consumer = 'flows'"""
+    )
+    messages = await pool.fetchval("SELECT count(*) FROM message")
+    return {"cases": {r["state"]: r["n"] for r in cases}, "unread": unread, "messages": messages}
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,6 +1,7 @@
 """Tryton as the platform's ERP, attacked: answers lost, drafts left behind, locks, closed periods, two runners at once."""
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from decimal import Decimal
 from itertools import count
 from typing import TypeVar
 
+import asyncpg
 import pytest
 
 from hilum.authoring import ErpRefused, Unavailable
@@ -165,18 +167,53 @@ def test_a_draft_that_says_something_else_is_left_to_a_person(ask, erp, erp_line
     assert posted_under(ask, usage) == []
 
 
-def test_concurrent_posters_all_succeed_and_the_numbers_have_no_gap(ask, usage):
-    posters = 24
+def test_concurrent_posters_all_succeed_and_the_numbers_have_no_gap(erp, ask, usage):
+    """Three platforms at once: they compete for the one row from which journals take their number."""
+    platforms, posters = 3, 24
 
-    async def post_all(erp: TrytonErp) -> list[DocumentRef]:
-        return await asyncio.gather(
-            *(erp.post_journal(knee_journal("38.15"), key=f"{usage}/{n}") for n in range(posters))
-        )
+    async def post_all() -> list[DocumentRef]:
+        connectors = [
+            TrytonErp(erp.base_url, erp.database, erp.api_key, rng=random.Random(n)) for n in range(platforms)
+        ]
+        try:
+            return await asyncio.gather(
+                *(connectors[n % platforms].post_journal(knee_journal(), key=f"{usage}/{n}") for n in range(posters))
+            )
+        finally:
+            for connector in connectors:
+                await connector.close()
 
-    numbers = sorted(number_of(ref) for ref in ask(post_all))
+    numbers = sorted(number_of(ref) for ref in asyncio.run(post_all()))
 
     assert numbers == list(range(numbers[0], numbers[0] + posters))
     assert len(posted_under(ask, f"{usage}/")) == posters
+
+
+def test_a_lock_that_somebody_holds_is_waited_for_a_while_and_then_the_erp_is_unavailable(ask, erp, usage):
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def post_while_locked() -> None:
+        other = await asyncpg.connect(erp.database_url)
+        platform = TrytonErp(erp.base_url, erp.database, erp.api_key, rng=random.Random(7), sleep=pause)
+        try:
+            async with other.transaction():
+                await other.execute("SELECT 1 FROM ir_sequence_strict FOR UPDATE")
+                with pytest.raises(Unavailable, match="could not obtain lock"):
+                    await platform.post_journal(knee_journal(), key=usage)
+        finally:
+            await platform.close()
+            await other.close()
+
+    asyncio.run(post_while_locked())
+
+    assert len(pauses) == 5
+    assert all(0 < seconds <= 1.5 for seconds in pauses)
+    assert drafts(erp, "account.move", "description", usage) == 1
+    assert ask(lambda erp: erp.find_post_journal(knee_journal(), key=usage)).state == "posted"
+    assert len(posted_under(ask, usage)) == 1
 
 
 def test_runners_that_post_under_one_key_at_once_end_with_one_journal(ask, erp, usage):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import date
@@ -138,13 +139,34 @@ def test_an_erp_whose_parent_is_killed_is_gone_within_seconds(erp, tmp_path):
 def test_an_interrupted_build_is_not_used_and_the_next_one_finishes(tmp_path):
     # The same steps as the real one, on a directory tree: what a killed build leaves is thrown away.
     target = tmp_path / "template-x"
-    with tryton_cache.building(target):
+    with tryton_cache.building(target, print):
         (tmp_path / ".template-x.4711").mkdir()
         (tmp_path / ".template-x.4711" / "half").touch()
-    with tryton_cache.building(target):
+    with tryton_cache.building(target, print):
         tryton_cache.discard_unfinished(target)
     assert not (tmp_path / ".template-x.4711").exists()
     assert not target.exists()
+
+
+def test_a_second_process_waits_for_the_first_and_says_so(tmp_path):
+    told: list[str] = []
+    entered: list[str] = []
+    target = tmp_path / "template-x"
+
+    def build(name: str) -> None:
+        with tryton_cache.building(target, told.append):
+            entered.append(name)
+
+    with tryton_cache.building(target, told.append):
+        second = threading.Thread(target=build, args=["second"])
+        second.start()
+        deadline = time.monotonic() + 10
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert told == ["waiting for another process that is preparing the same ERP"]
+        assert entered == []
+    second.join(10)
+    assert entered == ["second"]
 
 
 def test_the_secrets_of_a_template_are_for_their_owner_only(erp):

@@ -8,6 +8,7 @@ one record exclude each other in the database, so two runners with one key end w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,8 @@ class Documents:
         self._system = system
         self._kind = kind
         self._digest = digest
+        # Pressing takes a number from a series, one row in the database: at once is slower than one after the other.
+        self._numbering = asyncio.Lock()
 
     async def find(self, key: str, wanted: Any) -> DocumentRef | None:
         """The document under ``key``, carried on to its last state; None when there is none.
@@ -110,7 +113,8 @@ class Documents:
         while (button := self._kind.steps.get(document["state"])) is not None:
             state = document["state"]
             try:
-                document = await self._rest.press(self._kind.model, document["id"], button, _STATE)
+                async with self._numbering:
+                    document = await self._rest.press(self._kind.model, document["id"], button, _STATE)
             except ErpRefused:
                 # Another request may have pressed it already: the state tells.
                 again = await self._rest.search(self._kind.model, [("id", "=", document["id"])], _STATE)

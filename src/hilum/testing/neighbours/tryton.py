@@ -85,6 +85,12 @@ class Tryton:
         return self._secrets["api_key"]
 
     @property
+    def database_url(self) -> str:
+        """The ERP's own PostgreSQL, for tests that hold a lock in it; the platform never goes there."""
+        assert self._postgres is not None, "the ERP does not run on PostgreSQL now"
+        return self._postgres.url
+
+    @property
     def running(self) -> bool:
         return self._server is not None and self._server.running
 
@@ -156,7 +162,7 @@ class Tryton:
 
     def _built(self, name: str, build: Callable[[Path], None]) -> Path:
         target = self._cache / name
-        with tryton_cache.building(target):
+        with tryton_cache.building(target, self._progress):
             if not target.exists():
                 tryton_cache.discard_unfinished(target)
                 unfinished = target.with_name(f".{target.name}.{os.getpid()}")

@@ -43,11 +43,15 @@ class NotInstallable(ProvisioningFailed):
 
 
 @contextlib.contextmanager
-def building(target: Path) -> Iterator[None]:
+def building(target: Path, progress: Progress) -> Iterator[None]:
     """Be the only process that builds ``target``; wait while another one does."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(target.with_name(target.name + ".lock"), "ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another process that is preparing the same ERP")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -57,7 +61,7 @@ def environment(root: Path, progress: Progress) -> Path:
     key = hashlib.sha256(python + REQUIREMENTS.read_bytes()).hexdigest()[:16]
     home = root / f"venv-{key}"
     interpreter = home / "bin" / "python"
-    with building(home):
+    with building(home, progress):
         if not (home / ".complete").exists():
             progress("installing Tryton 8.2 into its own environment")
             shutil.rmtree(home, ignore_errors=True)

@@ -26,7 +26,6 @@ import typer
 import uvloop
 from starlette.applications import Starlette
 
-from hilum import cli
 from hilum.audit.sequencer import Sequencer
 from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate, MllpListen, SystemSpec, WebhookListen
@@ -50,13 +49,11 @@ from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.loops import standing
 from hilum.runtime.rate import Pace
 from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
-from hilum.runtime.worker import Worker, WorkerSettings
 from hilum.security.logs import install_logging
 from hilum.security.secrets import resolve_secret
 from hilum.store.migrations import MigrationRefused, migrate
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
-from hilum.tower.app import tower_app
 from hilum.transports.mllp import MllpClient, MllpListener, Violation
 from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, serve, webhook_app
 
@@ -215,6 +212,9 @@ def _webhook_app(told: Serve, hooks: Mapping[str, WebhookListen], intake: Intake
 
 async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
     """Do everything that follows a commit."""
+    # Imported where it is used: the journal's library costs a second that no other process should pay.
+    from hilum.runtime.worker import Worker, WorkerSettings
+
     async with pool.acquire() as connection:
         await ensure_partitions(connection, now().date())
     audit = told.data / "audit"
@@ -232,6 +232,8 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
 
 async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
     """Show people what is going on."""
+    from hilum.tower.app import tower_app
+
     door = await serve(tower_app(pool, estate, now), "127.0.0.1", told.port)
     _ready(told, {"address": f"http://127.0.0.1:{door.port}/"})
     await stop.wait()
@@ -353,9 +355,16 @@ def reconcile_command(data: DataOption = DEFAULT_DATA, database_url: UrlOption =
 
 def main() -> None:
     """The `hilum` command."""
+    if sys.argv[1:2] in (["serve"], ["prepare"]):
+        # The platform's own processes start often and at once; they need none of the people's commands.
+        inner = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        inner.command("serve")(serve_command)
+        inner.command("prepare")(prepare_command)
+        inner()
+        return
+    from hilum import cli
+
     commands = cli.application(known_connectors=CONNECTORS, reconcile=reconcile_command)
-    commands.command("serve", hidden=True)(serve_command)
-    commands.command("prepare", hidden=True)(prepare_command)
     commands()
 
 

@@ -42,10 +42,10 @@ class Channels:
             if received or violations.get(key):
                 await self._pool.execute(
                     """INSERT INTO channel AS c (system, transport, address, received, refused, duplicates, violations, last_at)
-                       VALUES ($1, $2, '', $3, $4, $5, $6, CASE WHEN $3 > 0 THEN $7::timestamptz END)
+                       VALUES ($1, $2, '', $3::bigint, $4::bigint, $5::bigint, $6::bigint, CASE WHEN $3::bigint > 0 THEN $7::timestamptz END)
                        ON CONFLICT (system, transport) DO UPDATE SET
-                          received = c.received + $3, refused = c.refused + $4, duplicates = c.duplicates + $5,
-                          violations = c.violations + $6, last_at = CASE WHEN $3 > 0 THEN $7 ELSE c.last_at END""",
+                          received = c.received + $3::bigint, refused = c.refused + $4::bigint, duplicates = c.duplicates + $5::bigint,
+                          violations = c.violations + $6::bigint, last_at = CASE WHEN $3::bigint > 0 THEN $7::timestamptz ELSE c.last_at END""",
                     *key, received, refused, duplicates, violations.get(key, 0), now,
                 )  # fmt: skip
             self._written[key] = counts

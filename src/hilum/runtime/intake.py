@@ -149,11 +149,19 @@ class Intake:
                 except Exception as error:
                     self._fail(batch, error)
                 else:
+                    self._count(rows.receipts)
                     for waiting, receipt in zip(batch, rows.receipts, strict=True):
                         if not waiting.future.done():
                             self._answer(waiting, receipt)
         finally:
             self._flushing = None
+
+    def _count(self, receipts: list[Receipt]) -> None:
+        for receipt in receipts:
+            counts = self.counts.setdefault((receipt.reception.system, receipt.reception.transport), [0, 0, 0])
+            counts[0] += 1
+            counts[1] += receipt.status == REFUSED
+            counts[2] += receipt.status == DUPLICATE
 
     @staticmethod
     def _answer(waiting: _Waiting, receipt: Receipt) -> None:
@@ -297,8 +305,4 @@ class Intake:
                 )  # fmt: skip
             )
             rows.receipts.append(Receipt(subject, status, reception))
-            counts = self.counts.setdefault((reception.system, reception.transport), [0, 0, 0])
-            counts[0] += 1
-            counts[1] += status == REFUSED
-            counts[2] += status == DUPLICATE
         return rows

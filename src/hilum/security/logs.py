@@ -65,6 +65,10 @@ def describe(failure: _Failure) -> str:
     return "\n".join(lines)
 
 
+# They log an address for each request, and addresses hold what was asked for; or every start and stop.
+_CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn", "uvicorn.error", "uvicorn.access")
+
+
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -93,6 +97,8 @@ def install_logging(
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(level)
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
 def _instant(record: logging.LogRecord) -> str:

@@ -70,7 +70,7 @@ class InventoryRest:
             raise Refused(f"{self._system} answered {answer.status_code} when its movements were read")
         for movement in orjson.loads(answer.content):
             reference = movement["reference"]
-            taken[reference] = taken.get(reference, 0) + movement["quantity"]
+            taken[reference] = taken.get(reference, 0) - movement["quantity"]  # What leaves is negative.
         return taken
 
     async def ping(self) -> None:

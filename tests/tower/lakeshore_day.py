@@ -204,8 +204,8 @@ async def play(url: str, keys: Path) -> None:
         await worker.stop()
         await morning.intake.stop()
     await sequencer.run_once()
-    # The page is looked at while the platform runs; this one has just ended.
-    await pool.execute("UPDATE executor SET state = 'running', heartbeat_at = now()")
+    # The page is looked at while the platform runs; this worker has ended and will not be heard of for a day.
+    await pool.execute("UPDATE executor SET state = 'running', heartbeat_at = now() + interval '1 day'")
     with suppress(TimeoutError):
         await asyncio.wait_for(pool.close(), 10)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from tests.tower.lakeshore_day import play
 
 from hilum.store.postgres_server import EmbeddedPostgres
-from tests.tower.lakeshore_day import play
 
 _numbers = count(1)
 _played: dict[int, str] = {}  # Two folders share the fixture, and pytest would play the morning for each.

@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from tests.tower.lakeshore_day import PATIENT, lakeshore
 
 from hilum.audit.lineage import search, trace
 from hilum.audit.thread import Found, Thread
-from tests.tower.lakeshore_day import PATIENT, lakeshore
 
 
 def asked(url: str, work: Callable[[asyncpg.Connection], Coroutine[Any, Any, Any]]) -> Any:

@@ -101,7 +101,7 @@ def _mask(value: Any) -> Any:
 def _show(number: int, tree: dict[str, Any]) -> None:
     out = console()
     if tree["type"] is not None:
-        told = f", control id {tree['control_id']}, version {tree['version']}"
+        told = "".join(f", {name.replace('_', ' ')} {tree[name]}" for name in ("control_id", "version") if tree[name] is not None)
         out.rule(f"[bold]{number}. {escape(str(tree['type']))}[/][dim]{escape(told)}[/]", align="left", style="dim")
     else:
         out.rule(f"[bold]{number}. unreadable[/]", align="left", style="dim")

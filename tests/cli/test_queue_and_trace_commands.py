@@ -42,7 +42,9 @@ class Terminal:
         return self._result(command, exit_code).output
 
     def _result(self, command: str, exit_code: int) -> Result:
-        result = CliRunner().invoke(app, command.split(" "), env={"HILUM_DATABASE_URL": self.url, "COLUMNS": "200", "HILUM_ACTOR": ""})
+        result = CliRunner().invoke(
+            app, command.split(" "), env={"HILUM_DATABASE_URL": self.url, "COLUMNS": "200", "HILUM_ACTOR": ""}
+        )
         assert result.exit_code == exit_code, f"{result.output}\n{result.exception!r}"
         assert "Traceback" not in result.output
         return result
@@ -72,7 +74,18 @@ def terminal(morning_url: str) -> Terminal:
 
 def test_trace_prints_the_thread_from_bytes_to_documents(terminal: Terminal) -> None:
     shown = terminal.gives(f"trace U-1 --estate {ESTATE}")
-    for part in ("implant_usage/U-1", "done", "DFT^P03 from ehr", "ImplantUsed v1", "known_item", "post_journal to erp", "journal 2026/118", "PO-5001", "CH-U-1", "system:deliveries"):
+    for part in (
+        "implant_usage/U-1",
+        "done",
+        "DFT^P03 from ehr",
+        "ImplantUsed v1",
+        "known_item",
+        "post_journal to erp",
+        "journal 2026/118",
+        "PO-5001",
+        "CH-U-1",
+        "system:deliveries",
+    ):
         assert part in shown
     assert PATIENT["account"] not in shown
 
@@ -117,7 +130,9 @@ def test_an_item_is_assigned_and_the_log_says_by_whom(terminal: Terminal) -> Non
 
 def test_releasing_an_item_lets_all_its_cases_go_on_in_the_name_of_who_released_it(terminal: Terminal) -> None:
     assert "Released 2 cases" in terminal.gives("queue release 2 --as maria")
-    states = terminal.rows("SELECT id, state FROM flow_case WHERE id = ANY($1) ORDER BY id", ["implant_usage/U-2", "implant_usage/U-3"])
+    states = terminal.rows(
+        "SELECT id, state FROM flow_case WHERE id = ANY($1) ORDER BY id", ["implant_usage/U-2", "implant_usage/U-3"]
+    )
     assert states == [("implant_usage/U-2", "ready"), ("implant_usage/U-3", "ready")]
     assert {(e["actor"], e["subject"]) for e in terminal.recorded("work.released")} == {
         ("person:maria", "c/implant_usage/U-2"), ("person:maria", "c/implant_usage/U-3"), ("person:maria", "w/2"),
@@ -152,7 +167,16 @@ def test_a_skip_needs_a_reason_and_keeps_it(terminal: Terminal) -> None:
 
 def test_status_says_how_it_stands(terminal: Terminal) -> None:
     shown = terminal.gives(f"status --estate {ESTATE}")
-    for part in ("Something waits", "erp", "away", "implant_usage", "accounts_to_billing", "$12,180.00 at risk", "worker-1", "under the head of"):
+    for part in (
+        "Something waits",
+        "erp",
+        "away",
+        "implant_usage",
+        "accounts_to_billing",
+        "$12,180.00 at risk",
+        "worker-1",
+        "under the head of",
+    ):
         assert part in shown
     seen = terminal.reads("status")
     assert (seen["verdict"], seen["totals"]["items"], seen["flows"][0]["cases"]["waiting"]) == ("waiting", 3, 3)
@@ -169,15 +193,27 @@ def test_a_system_is_held_and_resumed_by_a_person(terminal: Terminal) -> None:
     assert "held" in terminal.gives("status")
     terminal.gives("system resume stock --as ops")
     assert terminal.rows("SELECT held FROM breaker WHERE system = 'stock'") == [(False,)]
-    assert [e["actor"] for e in terminal.recorded("system.held") + terminal.recorded("system.resumed")] == ["person:ops", "person:ops"]
+    assert [e["actor"] for e in terminal.recorded("system.held") + terminal.recorded("system.resumed")] == [
+        "person:ops",
+        "person:ops",
+    ]
     assert "there is no system warehouse" in terminal.gives("system hold warehouse", exit_code=1)
 
 
 def test_a_replay_is_a_dry_run_unless_told_otherwise(terminal: Terminal) -> None:
     job = terminal.reads("replay request m/1/3 --reason audit --as ops")["job"]
-    assert (job["dry_run"], job["state"], job["selection"], job["actor"]) == (True, "queued", {"subject": "m/1/3"}, "person:ops")
+    assert (job["dry_run"], job["state"], job["selection"], job["actor"]) == (
+        True,
+        "queued",
+        {"subject": "m/1/3"},
+        "person:ops",
+    )
     real = terminal.reads("replay request --system ehr --status refused --go --rate 5 --reason corrected")["job"]
-    assert (real["dry_run"], real["rate_per_second"], real["selection"]) == (False, 5.0, {"system": "ehr", "status": "refused"})
+    assert (real["dry_run"], real["rate_per_second"], real["selection"]) == (
+        False,
+        5.0,
+        {"system": "ehr", "status": "refused"},
+    )
     assert [j["id"] for j in terminal.reads("replay list")] == [real["id"], job["id"]]
     assert "for real" in terminal.gives("replay list")
 
@@ -234,7 +270,18 @@ def test_parse_as_json_masks_the_same() -> None:
     assert pid["fields"]["3"][0]["1"] == "***77"
 
 
-@pytest.mark.parametrize("raw", [b"", b"GET / HTTP/1.1\r\n\r\n", b"MSH", b"MSH|", b"\x00\xff\xfe" * 50, b"MSH|^~\\&|\xff\xfe|A\rPID", b"\x0bMSH|^~\\&|||\r"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"MSH",
+        b"MSH|",
+        b"\x00\xff\xfe" * 50,
+        b"MSH|^~\\&|\xff\xfe|A\rPID",
+        b"\x0bMSH|^~\\&|||\r",
+    ],
+)
 def test_parse_of_what_is_no_message_is_a_sentence_and_never_a_traceback(raw: bytes) -> None:
     result = parsed(raw)
     assert result.exit_code == 1

@@ -1,12 +1,12 @@
 """A morning at Lakeshore, run by the real worker on a real database once a session; every test gets a copy of its own.
 
-    U-1  a knee, reported by the EHR twice and by the inventory platform: one fact, done, one order, one journal
-    U-8  the next knee, reported by the inventory platform alone: the order for the shelf is shared with U-1
-    U-2  and U-3: a charge code nobody knows, one decision for both
-    U-4  a mesh without a contract price
-    U-5  a stent whose journal's answer was lost: found again, done
-    U-6  a lens while the ERP is away: parked
-    plus a patient who is registered, one whom billing refuses, and bytes that are no message
+U-1  a knee, reported by the EHR twice and by the inventory platform: one fact, done, one order, one journal
+U-8  the next knee, reported by the inventory platform alone: the order for the shelf is shared with U-1
+U-2  and U-3: a charge code nobody knows, one decision for both
+U-4  a mesh without a contract price
+U-5  a stent whose journal's answer was lost: found again, done
+U-6  a lens while the ERP is away: parked
+plus a patient who is registered, one whom billing refuses, and bytes that are no message
 """
 
 from __future__ import annotations
@@ -63,7 +63,11 @@ class Neighbours:
         if self.away:
             raise Unavailable("erp", "503 Service Unavailable")
         price = PRICES.get(item.value)
-        return ContractPrice(item=item, unit_price=Money(amount=price, currency="USD"), supplier="Orthovia") if price else None
+        return (
+            ContractPrice(item=item, unit_price=Money(amount=price, currency="USD"), supplier="Orthovia")
+            if price
+            else None
+        )
 
     async def post_journal(self, journal: Journal, *, key: str) -> DocumentRef:
         document = DocumentRef(system="erp", type="journal", number=f"2026/{len(self.journals) + 118}")
@@ -115,7 +119,9 @@ def adt(control_id: str, account: str, mrn: str) -> bytes:
     ).encode()
 
 
-def dft(control_id: str, usage: str, code: str, amount: str, *, department: str = "OR", about: str = "Implant") -> bytes:
+def dft(
+    control_id: str, usage: str, code: str, amount: str, *, department: str = "OR", about: str = "Implant"
+) -> bytes:
     return (
         f"MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20260302081500||DFT^P03^DFT_P03|{control_id}|P|2.5.1\r"
         f"EVN|P03|20260302081500\rPID|1||{PATIENT['mrn']}^^^ST-MARY^MR||{PATIENT['name']}|||F||||||||||{PATIENT['account']}^^^ST-MARY^AN\r"
@@ -149,14 +155,20 @@ class Morning:
         return await self._stored(self.reader.json("stock", "webhook", "10.20.0.9:40100", raw, "type"))
 
     async def sends_rubbish(self, raw: bytes) -> str:
-        return await self._stored(Reception.refused("ehr", "mllp", "10.20.0.7:50122", raw, Problem("207", "this is no HL7 v2 message", "MSH", True)))
+        return await self._stored(
+            Reception.refused(
+                "ehr", "mllp", "10.20.0.7:50122", raw, Problem("207", "this is no HL7 v2 message", "MSH", True)
+            )
+        )
 
     async def _stored(self, reception: Reception) -> str:
         receipt: Receipt = await self.intake.submit(reception, lambda r: r)
         return f"{receipt.status} {receipt.subject}"
 
     async def rests(self, case: str, *states: str) -> None:
-        await until(lambda: self.pool.fetchval("SELECT state FROM flow_case WHERE id = $1", f"implant_usage/{case}"), states)
+        await until(
+            lambda: self.pool.fetchval("SELECT state FROM flow_case WHERE id = $1", f"implant_usage/{case}"), states
+        )
 
 
 def wall() -> datetime:
@@ -214,7 +226,8 @@ async def _counted(pool: asyncpg.Pool, intake: Intake) -> None:
     """The doors' counts, as the intake process writes them every second."""
     rows = [(system, transport, *counts, wall()) for (system, transport), counts in intake.counts.items()]
     await pool.executemany(
-        "UPDATE channel SET received = $3, refused = $4, duplicates = $5, last_at = $6 WHERE system = $1 AND transport = $2", rows
+        "UPDATE channel SET received = $3, refused = $4, duplicates = $5, last_at = $6 WHERE system = $1 AND transport = $2",
+        rows,
     )
 
 

@@ -16,7 +16,9 @@ _played: dict[int, str] = {}  # Two folders share the fixture, and pytest would 
 
 
 @pytest.fixture(scope="session")
-def morning_template(postgres: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def morning_template(
+    postgres: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """The name of a database in which the morning was played, to be copied."""
     if id(postgres) not in _played:
         name = "hilum_morning"

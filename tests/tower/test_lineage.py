@@ -72,8 +72,19 @@ def test_an_order_that_two_usages_share_leads_to_both(morning_url: str) -> None:
 def test_the_thread_goes_from_source_bytes_to_documents_in_the_order_of_time(morning_url: str) -> None:
     thread = thread_of(morning_url, "U-1")
     assert thread.state == "done"
-    assert [(m.part, m.system) for m in thread.messages] == [("source", "ehr"), ("second report", "stock"), ("resend", "ehr")]
-    assert [s.name for s in thread.steps] == ["known_item", "take_from_stock", "contract_price", "replenish", "attribute_cost", "tell_billing"]
+    assert [(m.part, m.system) for m in thread.messages] == [
+        ("source", "ehr"),
+        ("second report", "stock"),
+        ("resend", "ehr"),
+    ]
+    assert [s.name for s in thread.steps] == [
+        "known_item",
+        "take_from_stock",
+        "contract_price",
+        "replenish",
+        "attribute_cost",
+        "tell_billing",
+    ]
     assert all(s.outcome == "ok" for s in thread.steps)
     assert thread.documents == [
         ("stock", "stock movement MV-U-1"), ("erp", "purchase order PO-5001"), ("erp", "journal 2026/118"), ("billing", "charge CH-U-1"),

@@ -251,7 +251,17 @@ def test_silence_counts_on_the_page_from_when_peers_take_a_worker_for_dead() -> 
     assert SILENT_AFTER_SECONDS == DEAD_AFTER_SECONDS
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0.0042, "4 ms"), (1.24, "1.2 s"), (59, "59 s"), (200, "3 min"), (7300, "2 h"), (timedelta(days=3).total_seconds(), "3 d")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0042, "4 ms"),
+        (1.24, "1.2 s"),
+        (59, "59 s"),
+        (200, "3 min"),
+        (7300, "2 h"),
+        (timedelta(days=3).total_seconds(), "3 d"),
+    ],
+)
 def test_a_span_is_shown_in_the_unit_that_people_think_in(seconds: float, shown: str) -> None:
     assert span(seconds) == shown
 

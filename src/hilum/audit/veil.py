@@ -49,7 +49,9 @@ class Veil:
         if contract is None:
             self._blind = True
             return {name: _covered(value) for name, value in payload.items()}
-        protected = {name for name, field in contract.model_fields.items() if _is_protected(field.metadata, field.annotation)}
+        protected = {
+            name for name, field in contract.model_fields.items() if _is_protected(field.metadata, field.annotation)
+        }
         shown: dict[str, Any] = {}
         for name, value in payload.items():
             # A field that this version of the contract does not know: nobody has said that it is harmless.

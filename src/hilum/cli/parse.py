@@ -22,10 +22,19 @@ _PROTECTED_FIELDS = {
     "QPD": frozenset({"3", "4", "5"}), "FT1": frozenset({"23"}), "TXA": frozenset({"12", "16"}), "OBR": frozenset({"13", "39"}),
 }  # fmt: skip
 # The set id, and codes that say nothing about who the person is.
-_HARMLESS = {"PID": frozenset({"1", "31", "32", "35"}), "NK1": frozenset({"1"}), "GT1": frozenset({"1"}), "IN1": frozenset({"1"})}
+_HARMLESS = {
+    "PID": frozenset({"1", "31", "32", "35"}),
+    "NK1": frozenset({"1"}),
+    "GT1": frozenset({"1"}),
+    "IN1": frozenset({"1"}),
+}
 
-FileArgument = Annotated[str, typer.Argument(metavar="FILE|-", help="A file of one or many HL7 v2 messages; - reads standard input.")]
-ShowPhi = Annotated[bool, typer.Option("--show-phi", help="Show protected health information, which is masked otherwise.")]
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE|-", help="A file of one or many HL7 v2 messages; - reads standard input.")
+]
+ShowPhi = Annotated[
+    bool, typer.Option("--show-phi", help="Show protected health information, which is masked otherwise.")
+]
 
 
 def parse(file: FileArgument, show_phi: ShowPhi = False, as_json: JsonOption = False) -> None:
@@ -45,10 +54,20 @@ def parse(file: FileArgument, show_phi: ShowPhi = False, as_json: JsonOption = F
             tree = hl7v2.tree(message)
         except hl7v2.HL7Error as error:
             bad = True
-            shown.append({"type": None, "findings": [{"severity": "error", "code": error.code, "text": error.text, "location": error.location}], "segments": []})
+            shown.append(
+                {
+                    "type": None,
+                    "findings": [
+                        {"severity": "error", "code": error.code, "text": error.text, "location": error.location}
+                    ],
+                    "segments": [],
+                }
+            )
             continue
         bad = bad or any(f.severity == "error" for f in findings)
-        tree["findings"] = [{"severity": f.severity, "code": f.code, "text": f.text, "location": f.location} for f in findings]
+        tree["findings"] = [
+            {"severity": f.severity, "code": f.code, "text": f.text, "location": f.location} for f in findings
+        ]
         shown.append(tree if show_phi else _masked(tree))
     if not shown:
         refused(f"{file} holds no message")
@@ -79,7 +98,9 @@ def _masked(tree: dict[str, Any]) -> dict[str, Any]:
     segments = []
     for segment in tree["segments"]:
         name = segment["segment"]
-        fields = {number: _mask(value) if _protected(name, number) else value for number, value in segment["fields"].items()}
+        fields = {
+            number: _mask(value) if _protected(name, number) else value for number, value in segment["fields"].items()
+        }
         segments.append({**segment, "fields": fields})
     return {**tree, "segments": segments}
 
@@ -101,7 +122,9 @@ def _mask(value: Any) -> Any:
 def _show(number: int, tree: dict[str, Any]) -> None:
     out = console()
     if tree["type"] is not None:
-        told = "".join(f", {name.replace('_', ' ')} {tree[name]}" for name in ("control_id", "version") if tree[name] is not None)
+        told = "".join(
+            f", {name.replace('_', ' ')} {tree[name]}" for name in ("control_id", "version") if tree[name] is not None
+        )
         out.rule(f"[bold]{number}. {escape(str(tree['type']))}[/][dim]{escape(told)}[/]", align="left", style="dim")
     else:
         out.rule(f"[bold]{number}. unreadable[/]", align="left", style="dim")

@@ -30,14 +30,20 @@ DEFAULT_DATA = Path(".hilum")
 DataOption = Annotated[Path, typer.Option("--data", envvar="HILUM_DATA", help="The platform's data directory.")]
 UrlOption = Annotated[
     str | None,
-    typer.Option("--database-url", envvar="HILUM_DATABASE_URL", help="A PostgreSQL URL instead of the data directory's own."),
+    typer.Option(
+        "--database-url", envvar="HILUM_DATABASE_URL", help="A PostgreSQL URL instead of the data directory's own."
+    ),
 ]
 EstateOption = Annotated[
     Path | None,
-    typer.Option("--estate", envvar="HILUM_ESTATE", help="The estate's folder; otherwise that of the running platform."),
+    typer.Option(
+        "--estate", envvar="HILUM_ESTATE", help="The estate's folder; otherwise that of the running platform."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-AsOption = Annotated[str, typer.Option("--as", envvar="HILUM_ACTOR", help="Who acts; goes into the audit log.", show_default="you")]
+AsOption = Annotated[
+    str, typer.Option("--as", envvar="HILUM_ACTOR", help="Who acts; goes into the audit log.", show_default="you")
+]
 
 Answer = TypeVar("Answer")
 
@@ -86,7 +92,9 @@ def the_estate(given: Path | None, data: Path) -> Estate | None:
     try:
         return load_estate(folder)
     except EstateRefused as refused:
-        Console(stderr=True).print(f"[yellow]The estate cannot be read, so payloads are withheld:[/] {escape(str(refused.problems[0]))}")
+        Console(stderr=True).print(
+            f"[yellow]The estate cannot be read, so payloads are withheld:[/] {escape(str(refused.problems[0]))}"
+        )
         return None
 
 

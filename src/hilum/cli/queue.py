@@ -36,17 +36,23 @@ class ListByDefault(TyperGroup):
     """`hilum queue --json` means `hilum queue list --json`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ("--help", "--install-completion", "--show-completion")):
+        if not args or (
+            args[0].startswith("-") and args[0] not in ("--help", "--install-completion", "--show-completion")
+        ):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
 
 queue_app = typer.Typer(
-    name="queue", cls=ListByDefault, help="See what waits for a person, decide, and let it go on. Without a command: list."
+    name="queue",
+    cls=ListByDefault,
+    help="See what waits for a person, decide, and let it go on. Without a command: list.",
 )
 
 ItemArgument = Annotated[int, typer.Argument(metavar="ITEM", help="The work item's number.")]
-CaseOption = Annotated[str | None, typer.Option("--case", metavar="SUBJECT", help="Only this case of the item, such as implant_usage/U-1.")]
+CaseOption = Annotated[
+    str | None, typer.Option("--case", metavar="SUBJECT", help="Only this case of the item, such as implant_usage/U-1.")
+]
 QueueOption = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
 MostOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")]
 
@@ -81,7 +87,9 @@ def list_all(
 
 
 @queue_app.command("show")
-def show(item: ItemArgument, data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False) -> None:
+def show(
+    item: ItemArgument, data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False
+) -> None:
     """Show one work item: cause, remedy, and the cases that wait. Exit 1 when there is none.
 
     Example: hilum queue show 3
@@ -160,7 +168,11 @@ def release(
         return await work_items.release(connection, item, now=now(), actor=actor, subject=_subject(case))
 
     released = _decide(data, database_url, work)
-    _said(as_json, {"item": item, "state": "released", "subjects": released, "actor": actor}, f"Released {_counted(released)} from work item {item}.")
+    _said(
+        as_json,
+        {"item": item, "state": "released", "subjects": released, "actor": actor},
+        f"Released {_counted(released)} from work item {item}.",
+    )
 
 
 @queue_app.command("skip")
@@ -185,7 +197,11 @@ def skip(
         return await work_items.skip(connection, item, now=now(), actor=actor, reason=reason, subject=_subject(case))
 
     skipped = _decide(data, database_url, work)
-    _said(as_json, {"item": item, "state": "skipped", "subjects": skipped, "actor": actor, "reason": reason}, f"Skipped {_counted(skipped)} of work item {item}.")
+    _said(
+        as_json,
+        {"item": item, "state": "skipped", "subjects": skipped, "actor": actor, "reason": reason},
+        f"Skipped {_counted(skipped)} of work item {item}.",
+    )
 
 
 def _list(data: Path, url: str | None, as_json: bool, queue: str | None, limit: int, *, closed: bool) -> None:
@@ -202,7 +218,18 @@ def _list(data: Path, url: str | None, as_json: bool, queue: str | None, limit: 
         where = f" in {escape(queue)}" if queue is not None else ""
         out.print(f"There was never a work item{where}." if closed else f"Nothing waits for a person{where}.")
         return
-    table = Table("item", "queue", "what", "waiting", "at risk", "due", "state" if closed else "with", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        "item",
+        "queue",
+        "what",
+        "waiting",
+        "at risk",
+        "due",
+        "state" if closed else "with",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for column in (0, 3, 4):
         table.columns[column].justify = "right"
     for item in items:
@@ -217,7 +244,9 @@ def _list(data: Path, url: str | None, as_json: bool, queue: str | None, limit: 
 
 
 def _closing(item: QueueLine) -> str:
-    return f"[{_colour(item.state)}]{item.state}[/]" + (f" by {escape(item.closed_by)}" if item.closed_by is not None else "")
+    return f"[{_colour(item.state)}]{item.state}[/]" + (
+        f" by {escape(item.closed_by)}" if item.closed_by is not None else ""
+    )
 
 
 def _decide(data: Path, url: str | None, work: Callable[[asyncpg.Connection], Coroutine[Any, Any, Answer]]) -> Answer:

@@ -30,7 +30,11 @@ from hilum.cli.platform import (
 from hilum.runtime import replay
 from hilum.runtime.replay_jobs import JobDetail, ReplayJob, list_jobs, read_job
 
-replay_app = typer.Typer(name="replay", help="Replay messages or events as a durable job; a dry run says what would change.", no_args_is_help=True)
+replay_app = typer.Typer(
+    name="replay",
+    help="Replay messages or events as a durable job; a dry run says what would change.",
+    no_args_is_help=True,
+)
 
 JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="The replay's number.")]
 
@@ -42,11 +46,15 @@ _COLOURS = {"queued": "yellow", "running": "cyan", "done": "green", "cancelled":
 @replay_app.command("request")
 def request(
     reason: Annotated[str, typer.Option(help="Why: what an auditor will read.")],
-    subject: Annotated[str | None, typer.Argument(help="A message m/1/7 or an event e/1/9; otherwise select messages below.")] = None,
+    subject: Annotated[
+        str | None, typer.Argument(help="A message m/1/7 or an event e/1/9; otherwise select messages below.")
+    ] = None,
     system: Annotated[str | None, typer.Option(help="Messages of this system.")] = None,
     type: Annotated[str | None, typer.Option(help="Messages of this type, such as DFT^P03.")] = None,
     status: Annotated[str | None, typer.Option(help="Messages of this status: accepted, duplicate or refused.")] = None,
-    since: Annotated[str | None, typer.Option(help="Received from this time on (ISO 8601; local time without a zone).")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Received from this time on (ISO 8601; local time without a zone).")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="Received before this time.")] = None,
     go: Annotated[bool, typer.Option("--go/--dry-run", help="Really replay, or only say what would change.")] = False,
     rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="At most so many a second.")] = 50.0,
@@ -90,7 +98,9 @@ def request(
     job = found.job
     _show_job(found)
     if job.state in ("queued", "running"):
-        console().print(f"The platform runs it. `hilum replay show {job.id}` follows it, `hilum replay cancel {job.id}` stops it.")
+        console().print(
+            f"The platform runs it. `hilum replay show {job.id}` follows it, `hilum replay cancel {job.id}` stops it."
+        )
     elif job.dry_run:
         console().print("Nothing was changed. The same command with --go replays.")
 
@@ -118,7 +128,19 @@ def list_all(
     if not jobs:
         console().print("There was never a replay.")
         return
-    table = Table("job", "what", "kind", "state", "done", "result", "asked by", "at", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        "job",
+        "what",
+        "kind",
+        "state",
+        "done",
+        "result",
+        "asked by",
+        "at",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for job in jobs:
         table.add_row(
             str(job.id), escape(_selected(job)), _kind(job), f"[{_COLOURS[job.state]}]{job.state}[/]", _progress(job),
@@ -128,7 +150,9 @@ def list_all(
 
 
 @replay_app.command("show")
-def show(job: JobArgument, data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False) -> None:
+def show(
+    job: JobArgument, data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False
+) -> None:
     """Show one replay and what it did, or would do. Exit 1 when there is none.
 
     Example: hilum replay show 2
@@ -149,7 +173,11 @@ def show(job: JobArgument, data: DataOption = DEFAULT_DATA, database_url: UrlOpt
 
 @replay_app.command("cancel")
 def cancel(
-    job: JobArgument, who: AsOption = "", data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False
+    job: JobArgument,
+    who: AsOption = "",
+    data: DataOption = DEFAULT_DATA,
+    database_url: UrlOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Stop a replay that has not ended; what it did stays done. Exit 1 when it had ended or never was.
 
@@ -192,7 +220,9 @@ def _show_job(found: JobDetail) -> None:
     if found.results:
         table = Table("original", "copy", "change", "detail", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for result in found.results:
-            table.add_row(result.original, result.copy if result.copy is not None else "–", result.change, escape(result.detail))
+            table.add_row(
+                result.original, result.copy if result.copy is not None else "–", result.change, escape(result.detail)
+            )
         out.print()
         out.print(table)
         if job.done > len(found.results):
@@ -204,7 +234,13 @@ def _kind(job: ReplayJob) -> str:
 
 
 def _progress(job: ReplayJob) -> str:
-    return f"{job.done} of {job.total}" if job.total is not None else "not begun" if job.state == "queued" else f"{job.done}"
+    return (
+        f"{job.done} of {job.total}"
+        if job.total is not None
+        else "not begun"
+        if job.state == "queued"
+        else f"{job.done}"
+    )
 
 
 def _selected(job: ReplayJob) -> str:

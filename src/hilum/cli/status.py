@@ -46,7 +46,10 @@ VERDICTS = {
 
 
 def status(
-    estate: EstateOption = None, data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False
+    estate: EstateOption = None,
+    data: DataOption = DEFAULT_DATA,
+    database_url: UrlOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how it stands: systems, doors, flows, feeds, the work queue with its money at risk, workers, the audit log.
 
@@ -62,7 +65,9 @@ def status(
 
     seen = ask(data, database_url, work)
     if as_json:
-        print_json({"verdict": seen.verdict, "totals": seen.totals, **{name: getattr(seen, name) for name in seen.__slots__}})
+        print_json(
+            {"verdict": seen.verdict, "totals": seen.totals, **{name: getattr(seen, name) for name in seen.__slots__}}
+        )
     else:
         _show(console(), seen)
     if seen.verdict == "broken":
@@ -71,22 +76,42 @@ def status(
 
 def _show(out: Console, seen: Overview) -> None:
     out.print(f"{VERDICTS[seen.verdict]}  [dim]{moment(seen.at)}[/]\n")
-    systems = _table("system", "state", ("received", True), ("refused", True), ("twice", True), "last message", ("open", True), ("done", True), ("parked", True))
+    systems = _table(
+        "system",
+        "state",
+        ("received", True),
+        ("refused", True),
+        ("twice", True),
+        "last message",
+        ("open", True),
+        ("done", True),
+        ("parked", True),
+    )
     for system in seen.systems:
-        problem = f" [dim]{escape(system.last_error)}[/]" if system.last_error is not None and system.state != "answers" else ""
+        problem = (
+            f" [dim]{escape(system.last_error)}[/]"
+            if system.last_error is not None and system.state != "answers"
+            else ""
+        )
         last = ago(system.last_at, seen.at) if system.channels else "–"
         systems.add_row(
             escape(system.name), WORDS[system.state] + problem, *(_number(n) for n in (system.received, system.refused, system.duplicates)), last,
             _number(system.deliveries_open), _number(system.deliveries_done), _number(system.cases_parked),
         )  # fmt: skip
     _section(out, systems, "No system is known yet.")
-    flows = _table("flow", *((state, True) for state in ("ready", "running", "waiting", "parked", "stopped", "done", "skipped")))
+    flows = _table(
+        "flow", *((state, True) for state in ("ready", "running", "waiting", "parked", "stopped", "done", "skipped"))
+    )
     for flow in seen.flows:
         flows.add_row(escape(flow.name), *(_number(n) for n in flow.cases.values()))
     _section(out, flows, "No case was opened yet.")
     feeds = _table("feed", "to", ("handed over", True), ("behind", True), ("refused", True), ("waiting", True))
     for feed in seen.feeds:
-        feeds.add_row(escape(feed.name), escape(feed.system), *(_number(n) for n in (feed.handed_over, feed.behind, feed.dead, feed.waiting_behind_dead)))
+        feeds.add_row(
+            escape(feed.name),
+            escape(feed.system),
+            *(_number(n) for n in (feed.handed_over, feed.behind, feed.dead, feed.waiting_behind_dead)),
+        )
     if seen.feeds:
         _section(out, feeds, "")
     _show_queue(out, seen)
@@ -99,7 +124,9 @@ def _show(out: Console, seen: Overview) -> None:
     _section(out, workers, "No worker has run within the last hour: start the platform with `hilum up`.")
     audit = seen.audit
     head = f"under the head of {moment(audit.head_at)}" if audit.head_at is not None else "no head signed yet"
-    out.print(f"[bold]audit[/]  {audit.size:,} entries {head}, {audit.pending:,} pending. `hilum audit verify` proves it whole.")
+    out.print(
+        f"[bold]audit[/]  {audit.size:,} entries {head}, {audit.pending:,} pending. `hilum audit verify` proves it whole."
+    )
 
 
 def _show_queue(out: Console, seen: Overview) -> None:
@@ -107,11 +134,15 @@ def _show_queue(out: Console, seen: Overview) -> None:
         out.print("[bold]work queue[/]  Nothing waits for a person.\n")
         return
     totals = seen.totals
-    out.print(f"[bold]work queue[/]  {totals.items} open, {totals.cases} waiting, {dollars(totals.at_risk_usd)} at risk, oldest due {moment(totals.oldest_due)}")
+    out.print(
+        f"[bold]work queue[/]  {totals.items} open, {totals.cases} waiting, {dollars(totals.at_risk_usd)} at risk, oldest due {moment(totals.oldest_due)}"
+    )
     queue = _table(("item", True), "queue", "what", ("waiting", True), ("at risk", True), "due")
     for line in seen.queue:
         due = moment(line.due_at) + (" [red]overdue[/]" if line.overdue else "")
-        queue.add_row(str(line.id), escape(line.queue), escape(line.title), str(line.cases), dollars(line.at_risk_usd), due)
+        queue.add_row(
+            str(line.id), escape(line.queue), escape(line.title), str(line.cases), dollars(line.at_risk_usd), due
+        )
     _section(out, queue, "")
 
 
@@ -164,7 +195,9 @@ def resume(
     _hold(name, who, estate, data, database_url, as_json, held=False)
 
 
-def _hold(name: str, who: str, estate: EstateOption, data: DataOption, database_url: UrlOption, as_json: bool, *, held: bool) -> None:
+def _hold(
+    name: str, who: str, estate: EstateOption, data: DataOption, database_url: UrlOption, as_json: bool, *, held: bool
+) -> None:
     actor = person(who)
     known = the_estate(estate, data)
 
@@ -182,4 +215,8 @@ def _hold(name: str, who: str, estate: EstateOption, data: DataOption, database_
     if as_json:
         print_json({"system": name, "held": held, "actor": actor})
     else:
-        console().print(f"Deliveries to {escape(name)} are held; `hilum system resume {escape(name)}` lets them go on." if held else f"Deliveries to {escape(name)} go on.")
+        console().print(
+            f"Deliveries to {escape(name)} are held; `hilum system resume {escape(name)}` lets them go on."
+            if held
+            else f"Deliveries to {escape(name)} go on."
+        )

@@ -31,7 +31,9 @@ STATES = {"done": "green", "accepted": "green", "delivered": "green", "waiting":
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="A usage, account, order, journal or charge number, a case, an address such as m/1/7.")]  # fmt: skip
 Limit = Annotated[int, typer.Option(min=1, max=50, help="Tell at most so many threads in full; more are listed.")]
-ShowPhi = Annotated[bool, typer.Option("--show-phi", help="Show protected health information, which is masked otherwise.")]
+ShowPhi = Annotated[
+    bool, typer.Option("--show-phi", help="Show protected health information, which is masked otherwise.")
+]
 
 
 def trace(
@@ -93,7 +95,10 @@ def _show_thread(out: Console, thread: Thread) -> None:
     for item in thread.work_items:
         if item.state == "open":
             share = f"${item.at_risk_usd:,.2f} of ${item.item_at_risk_usd:,.2f} at risk"
-            facts.add_row("[dim]waits in[/]", escape(f"work item {item.id}, {item.queue}: {item.title} ({item.cases} waiting, {share})"))
+            facts.add_row(
+                "[dim]waits in[/]",
+                escape(f"work item {item.id}, {item.queue}: {item.title} ({item.cases} waiting, {share})"),
+            )
             facts.add_row("[dim]remedy[/]", escape(f"{item.remedy} Then: hilum queue release {item.id}"))
     for system, document in thread.documents:
         facts.add_row(f"[dim]{escape(system)}[/]", escape(document))

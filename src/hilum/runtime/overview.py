@@ -177,7 +177,15 @@ async def _systems(connection: asyncpg.Connection, estate: Estate | None) -> tup
     channels: dict[str, list[Channel]] = {}
     for row in await connection.fetch("SELECT * FROM hilum.channel ORDER BY system, transport"):
         channels.setdefault(row["system"], []).append(
-            Channel(row["transport"], row["address"], row["received"], row["refused"], row["duplicates"], row["violations"], row["last_at"])
+            Channel(
+                row["transport"],
+                row["address"],
+                row["received"],
+                row["refused"],
+                row["duplicates"],
+                row["violations"],
+                row["last_at"],
+            )
         )
     breakers = {r["system"]: r for r in await connection.fetch("SELECT * FROM hilum.breaker")}
     deliveries: dict[str, dict[str, int]] = {}
@@ -185,7 +193,9 @@ async def _systems(connection: asyncpg.Connection, estate: Estate | None) -> tup
         deliveries.setdefault(row["system"], {})[row["state"]] = row["n"]
     parked = {
         r["parked_on"]: r["n"]
-        for r in await connection.fetch("SELECT parked_on, count(*) AS n FROM hilum.flow_case WHERE state = 'parked' GROUP BY parked_on")
+        for r in await connection.fetch(
+            "SELECT parked_on, count(*) AS n FROM hilum.flow_case WHERE state = 'parked' GROUP BY parked_on"
+        )
     }
     names = list(estate.systems) if estate is not None else []
     names += sorted({*channels, *breakers, *deliveries} - set(names))
@@ -222,7 +232,9 @@ def _breaker_word(row: asyncpg.Record | None, *, spoken_to: bool) -> str:
 
 async def _flows(connection: asyncpg.Connection, estate: Estate | None) -> tuple[FlowStanding, ...]:
     counts: dict[str, dict[str, int]] = {name: {} for name in estate.flows} if estate is not None else {}
-    for row in await connection.fetch("SELECT flow, state, count(*) AS n FROM hilum.flow_case GROUP BY flow, state ORDER BY flow"):
+    for row in await connection.fetch(
+        "SELECT flow, state, count(*) AS n FROM hilum.flow_case GROUP BY flow, state ORDER BY flow"
+    ):
         counts.setdefault(row["flow"], {})[row["state"]] = row["n"]
     standing = []
     for name, states in counts.items():
@@ -244,7 +256,10 @@ async def _feeds(connection: asyncpg.Connection, estate: Estate | None) -> tuple
     parked: dict[str, dict[str, int]] = {}
     for row in await connection.fetch("SELECT feed, state, count(*) AS n FROM hilum.feed_parked GROUP BY feed, state"):
         parked.setdefault(row["feed"], {})[row["state"]] = row["n"]
-    sent = {r["feed"]: r["n"] for r in await connection.fetch("SELECT feed, count(*) AS n FROM hilum.feed_result GROUP BY feed")}
+    sent = {
+        r["feed"]: r["n"]
+        for r in await connection.fetch("SELECT feed, count(*) AS n FROM hilum.feed_result GROUP BY feed")
+    }
     names = list(estate.feeds) if estate is not None else []
     names += sorted({*lag, *parked, *sent} - set(names))
     return tuple(

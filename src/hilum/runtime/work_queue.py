@@ -89,7 +89,9 @@ async def list_items(
     return [_line(row) for row in rows]
 
 
-async def read_item(connection: asyncpg.Connection, item: int, *, now: datetime, most_waiting: int = 100) -> QueueItem | None:
+async def read_item(
+    connection: asyncpg.Connection, item: int, *, now: datetime, most_waiting: int = 100
+) -> QueueItem | None:
     """One item, open or closed; None when there is none of this number."""
     row = await connection.fetchrow(f"{_LINES} WHERE w.id = $2", now, item)
     if row is None:

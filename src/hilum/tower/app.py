@@ -37,9 +37,7 @@ from hilum.tower.showing import since, templates, until
 
 log = logging.getLogger(__name__)
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "referrer-policy": "no-referrer",
@@ -56,7 +54,9 @@ _SHARE = 20  # A reading is used for twenty times as long as it took, so that wa
 _EMPTY_HINT = "Try a usage id, an account, order, journal or charge number, a device, or an address such as m/1/7."
 
 
-def tower_app(pool: asyncpg.Pool, estate: Estate, clock: Callable[[], datetime], registry: CollectorRegistry | None = None) -> Starlette:
+def tower_app(
+    pool: asyncpg.Pool, estate: Estate, clock: Callable[[], datetime], registry: CollectorRegistry | None = None
+) -> Starlette:
     """The application. ``registry`` holds what its process counts itself; it is added to ``/metrics``."""
     tower = _Tower(pool, estate, clock, registry)
     static = StaticFiles(directory=Path(__file__).parent / "static")
@@ -104,7 +104,9 @@ class _Headers:
 class _Tower:
     """The handlers and what they share."""
 
-    def __init__(self, pool: asyncpg.Pool, estate: Estate, clock: Callable[[], datetime], registry: CollectorRegistry | None) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, estate: Estate, clock: Callable[[], datetime], registry: CollectorRegistry | None
+    ) -> None:
         self._pool = pool
         self._estate = estate
         self._clock = clock
@@ -149,7 +151,9 @@ class _Tower:
     async def thread(self, request: Request) -> Response:
         address: str = request.path_params["address"]
         if not address.startswith(("c/", "e/", "m/", "d/", "w/", "r/", "f/")):
-            raise HTTPException(404, "This is no address. Use the search: what you look for then stays out of the address line.")
+            raise HTTPException(
+                404, "This is no address. Use the search: what you look for then stays out of the address line."
+            )
         found = await self._search(address)
         if not found.total:
             raise HTTPException(404, "Nothing is known at this address, or it is past its retention.")
@@ -162,7 +166,12 @@ class _Tower:
         """200 while the database answers and a worker runs; 503 otherwise."""
         seen = await self._overview()
         running = sum(e.state == "running" for e in seen.executors)
-        document = {"verdict": seen.verdict, "database": True, "executors_running": running, "audit_pending": seen.audit.pending}
+        document = {
+            "verdict": seen.verdict,
+            "database": True,
+            "executors_running": running,
+            "audit_pending": seen.audit.pending,
+        }
         return JSONResponse(document, 200 if running else 503)
 
     async def metrics(self, request: Request) -> Response:
@@ -176,7 +185,9 @@ class _Tower:
             return JSONResponse({"problem": error.detail}, error.status_code, headers=error.headers)
         title = {404: "Not here", 400: "Not understood"}.get(error.status_code, "Not possible")
         sentence = error.detail if error.detail != "Not Found" else "There is no page at this address."
-        return self._page("problem.html", "", status=error.status_code, title=title, sentence=sentence, headers=error.headers)
+        return self._page(
+            "problem.html", "", status=error.status_code, title=title, sentence=sentence, headers=error.headers
+        )
 
     async def away(self, request: Request, error: Exception) -> Response:
         """The database does not answer: nothing is lost, but nothing can be shown."""
@@ -206,7 +217,9 @@ class _Tower:
                 self._good_until = loop.time() + max(_FRESH_SECONDS, _SHARE * (loop.time() - begun))
             return self._seen
 
-    def _page(self, template: str, here: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
+    def _page(
+        self, template: str, here: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> HTMLResponse:
         now = self._clock()
         text = self._templates.get_template(template).render(
             here=here, estate=self._estate, names=self._names, now=now, since=lambda at: since(at, now), until=lambda at: until(at, now),
@@ -224,5 +237,3 @@ async def _form_field(request: Request, name: str) -> str | None:
             raise HTTPException(413, "That is too long for anything that could be found.")
     values = parse_qs(body.decode(errors="replace")).get(name, [])
     return values[0].strip() if values and values[0].strip() else None
-
-

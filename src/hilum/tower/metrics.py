@@ -36,7 +36,11 @@ class _Reading(Collector):
                 for channel in system.channels:
                     family.add_metric([system.name, channel.transport], getattr(channel, name))
             yield family
-        last = GaugeMetricFamily("hilum_channel_last_message_timestamp_seconds", "When the last message arrived.", labels=["system", "transport"])
+        last = GaugeMetricFamily(
+            "hilum_channel_last_message_timestamp_seconds",
+            "When the last message arrived.",
+            labels=["system", "transport"],
+        )
         for system in self._seen.systems:
             for channel in system.channels:
                 if channel.last_at is not None:
@@ -44,11 +48,21 @@ class _Reading(Collector):
         yield last
 
     def _systems(self) -> Iterator[Metric]:
-        admitted = GaugeMetricFamily("hilum_system_deliveries_admitted", "1 while deliveries to the system go out, 0 while its circuit is open or it is held.", labels=["system"])
-        deliveries = GaugeMetricFamily("hilum_deliveries", "Deliveries by system and state.", labels=["system", "state"])
+        admitted = GaugeMetricFamily(
+            "hilum_system_deliveries_admitted",
+            "1 while deliveries to the system go out, 0 while its circuit is open or it is held.",
+            labels=["system"],
+        )
+        deliveries = GaugeMetricFamily(
+            "hilum_deliveries", "Deliveries by system and state.", labels=["system", "state"]
+        )
         for system in self._seen.systems:
             admitted.add_metric([system.name], 0 if system.state in ("away", "held") else 1)
-            for state, count in (("open", system.deliveries_open), ("refused", system.deliveries_refused), ("done", system.deliveries_done)):
+            for state, count in (
+                ("open", system.deliveries_open),
+                ("refused", system.deliveries_refused),
+                ("done", system.deliveries_done),
+            ):
                 deliveries.add_metric([system.name, state], count)
         yield admitted
         yield deliveries
@@ -59,8 +73,12 @@ class _Reading(Collector):
             for state, count in flow.cases.items():
                 cases.add_metric([flow.name, state], count)
         yield cases
-        behind = GaugeMetricFamily("hilum_feed_behind_events", "Events that the feed has not read yet.", labels=["feed"])
-        parked = GaugeMetricFamily("hilum_feed_parked_events", "Events that a feed could not hand over.", labels=["feed", "state"])
+        behind = GaugeMetricFamily(
+            "hilum_feed_behind_events", "Events that the feed has not read yet.", labels=["feed"]
+        )
+        parked = GaugeMetricFamily(
+            "hilum_feed_parked_events", "Events that a feed could not hand over.", labels=["feed", "state"]
+        )
         for feed in self._seen.feeds:
             behind.add_metric([feed.name], feed.behind)
             parked.add_metric([feed.name, "dead"], feed.dead)
@@ -70,7 +88,9 @@ class _Reading(Collector):
         items = GaugeMetricFamily("hilum_work_items_open", "Open work items.", labels=["queue"])
         waiting = GaugeMetricFamily("hilum_work_cases_waiting", "Cases that wait in open work items.", labels=["queue"])
         at_risk = GaugeMetricFamily("hilum_work_at_risk_usd", "Money that waits in open work items.", labels=["queue"])
-        due = GaugeMetricFamily("hilum_work_oldest_due_timestamp_seconds", "When the first open work item is or was due.", labels=["queue"])
+        due = GaugeMetricFamily(
+            "hilum_work_oldest_due_timestamp_seconds", "When the first open work item is or was due.", labels=["queue"]
+        )
         for queue, totals in self._seen.queues.items():
             items.add_metric([queue], totals.items)
             waiting.add_metric([queue], totals.cases)
@@ -86,9 +106,15 @@ class _Reading(Collector):
         yield executors
         audit = self._seen.audit
         yield GaugeMetricFamily("hilum_audit_entries", "Audit entries under the newest signed head.", value=audit.size)
-        yield GaugeMetricFamily("hilum_audit_pending_entries", "Audit entries that are under no signed head yet.", value=audit.pending)
+        yield GaugeMetricFamily(
+            "hilum_audit_pending_entries", "Audit entries that are under no signed head yet.", value=audit.pending
+        )
         if audit.head_at is not None:
-            yield GaugeMetricFamily("hilum_audit_head_timestamp_seconds", "When the newest head was signed.", value=audit.head_at.timestamp())
+            yield GaugeMetricFamily(
+                "hilum_audit_head_timestamp_seconds",
+                "When the newest head was signed.",
+                value=audit.head_at.timestamp(),
+            )
 
 
 def exposition(seen: Overview, own: CollectorRegistry | None) -> bytes:

@@ -74,7 +74,9 @@ def picture_of(thread: Thread) -> Picture:
     for number, hop in enumerate(thread.hops[:MOST_ROWS], start=1):
         start, end = _way(hop, x)
         room = (abs(end - start) if start != end else _WIDTH - start - 30) // _CHARACTER
-        rows.append(Row(number, _TOP + _ROW * number - _ROW // 2, start, end, hop.state, _label(hop, documents, room), hop))
+        rows.append(
+            Row(number, _TOP + _ROW * number - _ROW // 2, start, end, hop.state, _label(hop, documents, room), hop)
+        )
     height = _TOP + _ROW * len(rows) + 12
     return Picture(_WIDTH, height, lanes, tuple(rows), max(len(thread.hops) - MOST_ROWS, 0))
 

@@ -210,7 +210,7 @@ async def play(url: str, keys: Path) -> None:
     await worker.start()
     try:
         await _happens(morning)
-        await _counted(pool, morning.intake)
+        await channels.run_once()
         await until(lambda: pool.fetchval("SELECT count(*) FROM feed_parked WHERE state = 'dead'"), (1,))
     finally:
         await worker.stop()
@@ -220,15 +220,6 @@ async def play(url: str, keys: Path) -> None:
     await pool.execute("UPDATE executor SET state = 'running', heartbeat_at = now() + interval '1 day'")
     with suppress(TimeoutError):
         await asyncio.wait_for(pool.close(), 10)
-
-
-async def _counted(pool: asyncpg.Pool, intake: Intake) -> None:
-    """The doors' counts, as the intake process writes them every second."""
-    rows = [(system, transport, *counts, wall()) for (system, transport), counts in intake.counts.items()]
-    await pool.executemany(
-        "UPDATE channel SET received = $3, refused = $4, duplicates = $5, last_at = $6 WHERE system = $1 AND transport = $2",
-        rows,
-    )
 
 
 async def _happens(morning: Morning) -> None:

@@ -91,7 +91,7 @@ def test_the_overview_shows_systems_flows_queue_money_workers_and_the_audit_log(
     with Browser(morning_url) as browser:
         page = browser.opens("/")
     text = words(page)
-    assert "Messages received 15 2 refused, 2 repeated" in text
+    assert "Messages received 13 2 refused, 2 repeated" in text
     assert "Cases done 3 0 on their way, 4 held up" in text
     assert "Waiting for a person 4 3 decisions to make" in text
     assert "Money at risk $12,180" in text
@@ -163,6 +163,20 @@ def test_the_thread_is_drawn_with_a_column_for_each_system_and_a_line_for_each_h
     assert "an earlier effect was found, nothing sent again" in page
 
 
+def test_what_people_did_comes_from_a_column_of_their_own(morning_url: str) -> None:
+    async def release(pool: asyncpg.Pool) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await work_items.release(connection, 2, now=wall(), actor="person:maria")
+
+    with Browser(morning_url) as browser:
+        browser.run(lambda: release(browser.pool))
+        page = browser.opens("/trace/c/implant_usage/U-2")
+    lanes = re.findall(r'class="lanename \w+" x="(\d+)"[^>]*>([^<]+)<', page)
+    assert [name for _, name in lanes] == ["Electronic health record", "People", "Hilum"]
+    assert int(lanes[-1][0]) < 700, "what happens inside Hilum is written to its right"
+    assert "Released from work item 2" in page and "person:maria" in page
+
+
 def test_an_item_says_what_to_do_and_with_which_command(morning_url: str) -> None:
     with Browser(morning_url) as browser:
         page = browser.opens("/queue/2")
@@ -215,7 +229,7 @@ def test_health_and_metrics_say_the_same_as_the_page(morning_url: str) -> None:
         text = browser.opens("/metrics")
     assert '"verdict":"waiting"' in health and '"executors_running":1' in health
     for line in (
-        'hilum_channel_received_total{system="ehr",transport="mllp"} 12.0',
+        'hilum_channel_received_total{system="ehr",transport="mllp"} 11.0',
         'hilum_cases{flow="implant_usage",state="waiting"} 3.0',
         'hilum_work_at_risk_usd{queue="item-master"} 11300.0',
         'hilum_system_deliveries_admitted{system="erp"} 0.0',

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from hilum.audit.thread import AuditMark, DeliveryPart, FeedPart, Hop, JournaledStep, StoredEvent, StoredMessage, Thread
@@ -135,7 +136,7 @@ def _told(thread: Thread, mark: AuditMark) -> Hop | None:
             return hop(
                 "work",
                 f"Joined work item {detail.get('item')} in {detail.get('queue')}",
-                f"${detail.get('at_risk_usd')} at risk, cause {detail.get('cause')}",
+                f"{_dollars(detail)} at risk, cause {detail.get('cause')}",
                 "waiting",
             )
         case "work.released" if not mark.subject.startswith("w/"):
@@ -147,7 +148,7 @@ def _told(thread: Thread, mark: AuditMark) -> Hop | None:
         case "crosswalk.set" | "crosswalk.retired" if _concerns(thread, mark.at):
             _, name, code = mark.subject.split("/", 2)
             did = "set" if mark.action.endswith("set") else "retired"
-            return hop("crosswalk", f"Crosswalk {name} {did}", _joined(code, _arrow(detail)), "good")
+            return hop("crosswalk", f"Crosswalk {name} {did}", f"{code}{_arrow(detail)}", "good")
         case "replay.cancelled":
             return hop("replay", f"Replay {mark.subject[2:]} cancelled", "", "plain")
     return None
@@ -159,9 +160,16 @@ def _concerns(thread: Thread, at: datetime) -> bool:
     return case is not None and case.created_at <= at and (case.done_at is None or at <= case.done_at)
 
 
+def _dollars(detail: dict[str, Any]) -> str:
+    try:
+        return f"${Decimal(str(detail.get('at_risk_usd'))):,.2f}"
+    except InvalidOperation:
+        return "an unknown amount"
+
+
 def _arrow(detail: dict[str, Any]) -> str:
     target = detail.get("target")
-    return f"→ {target}" if target is not None else ""
+    return f" → {target}" if target is not None else ""
 
 
 def _steps(thread: Thread) -> Iterator[Hop]:

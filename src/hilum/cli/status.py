@@ -40,6 +40,7 @@ WORDS = {
     "unknown": "[dim]○ not spoken to[/]", "running": "[green]● running[/]", "silent": "[red]✖ silent[/]", "stopped": "[dim]○ stopped[/]",
     "dead": "[red]✖ dead[/]",
 }  # fmt: skip
+ONLY_SENDS = "[dim]○ only sends[/]"
 VERDICTS = {
     "well": "[green]● All is well[/]", "waiting": "[yellow]◐ Something waits[/]", "broken": "[red]✖ Something is broken[/]",
 }  # fmt: skip
@@ -95,7 +96,7 @@ def _show(out: Console, seen: Overview) -> None:
         )
         last = ago(system.last_at, seen.at) if system.channels else "–"
         systems.add_row(
-            escape(system.name), WORDS[system.state] + problem, *(_number(n) for n in (system.received, system.refused, system.duplicates)), last,
+            escape(system.name), (ONLY_SENDS if system.state == "unknown" and system.channels else WORDS[system.state]) + problem, *(_number(n) for n in (system.received, system.refused, system.duplicates)), last,
             _number(system.deliveries_open), _number(system.deliveries_done), _number(system.cases_parked),
         )  # fmt: skip
     _section(out, systems, "No system is known yet.")
@@ -105,12 +106,12 @@ def _show(out: Console, seen: Overview) -> None:
     for flow in seen.flows:
         flows.add_row(escape(flow.name), *(_number(n) for n in flow.cases.values()))
     _section(out, flows, "No case was opened yet.")
-    feeds = _table("feed", "to", ("handed over", True), ("behind", True), ("refused", True), ("waiting", True))
+    feeds = _table("feed", "to", ("read", True), ("behind", True), ("refused", True), ("waiting", True))
     for feed in seen.feeds:
         feeds.add_row(
             escape(feed.name),
             escape(feed.system),
-            *(_number(n) for n in (feed.handed_over, feed.behind, feed.dead, feed.waiting_behind_dead)),
+            *(_number(n) for n in (feed.read, feed.behind, feed.dead, feed.waiting_behind_dead)),
         )
     if seen.feeds:
         _section(out, feeds, "")

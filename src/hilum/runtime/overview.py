@@ -95,11 +95,11 @@ class FlowStanding:
 
 @dataclass(frozen=True, slots=True)
 class FeedStanding:
-    """How far a feed is: events not read yet, and those parked for a person."""
+    """How far a feed is, in events of every type: it reads past those that are not its own. The last two are parked."""
 
     name: str
     system: str
-    handed_over: int
+    read: int
     behind: int
     dead: int
     waiting_behind_dead: int
@@ -245,28 +245,26 @@ async def _flows(connection: asyncpg.Connection, estate: Estate | None) -> tuple
 
 
 async def _feeds(connection: asyncpg.Connection, estate: Estate | None) -> tuple[FeedStanding, ...]:
-    """Behind counts events of every type: a feed reads past those that are not its own."""
+    """From the cursors: counting what was handed over would read a table that grows with every event."""
+    read: dict[str, int] = {}
     lag: dict[str, int] = {}
     for row in await connection.fetch(
-        """SELECT c.consumer, sum(greatest(s.event_seq - c.seq, 0))::bigint AS behind
+        """SELECT c.consumer, sum(c.seq)::bigint AS read, sum(greatest(s.event_seq - c.seq, 0))::bigint AS behind
              FROM hilum.consumer_cursor c JOIN hilum.intake_shard s ON s.shard = c.shard
             WHERE c.consumer LIKE 'feed:%' GROUP BY c.consumer ORDER BY c.consumer"""
     ):
-        lag[row["consumer"].removeprefix("feed:")] = row["behind"]
+        feed = row["consumer"].removeprefix("feed:")
+        read[feed], lag[feed] = row["read"], row["behind"]
     parked: dict[str, dict[str, int]] = {}
     for row in await connection.fetch("SELECT feed, state, count(*) AS n FROM hilum.feed_parked GROUP BY feed, state"):
         parked.setdefault(row["feed"], {})[row["state"]] = row["n"]
-    sent = {
-        r["feed"]: r["n"]
-        for r in await connection.fetch("SELECT feed, count(*) AS n FROM hilum.feed_result GROUP BY feed")
-    }
     names = list(estate.feeds) if estate is not None else []
-    names += sorted({*lag, *parked, *sent} - set(names))
+    names += sorted({*read, *parked} - set(names))
     return tuple(
         FeedStanding(
             name,
             estate.feeds[name].to.name if estate is not None and name in estate.feeds else "",
-            sent.get(name, 0),
+            read.get(name, 0),
             lag.get(name, 0),
             parked.get(name, {}).get("dead", 0),
             parked.get(name, {}).get("behind", 0) + parked.get(name, {}).get("ready", 0),

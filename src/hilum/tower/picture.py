@@ -12,7 +12,7 @@ MOST_ROWS = 60
 
 _WIDTH = 980
 _SHORTER = ((" again: a resend, without effect", ", a resend"), (" reports the same fact: without effect", ", known"))
-_LEFT, _RIGHT = 150, 90
+_LEFT, _RIGHT, _WIDEST_GAP = 150, 90, 240
 _TOP, _ROW = 56, 40
 _CHARACTER = 7  # The width of one in a label, on average.
 
@@ -87,8 +87,9 @@ def _lanes(hops: tuple[Hop, ...]) -> tuple[Lane, ...]:
     people = [PEOPLE] if any(_by_person(h) for h in hops) else []
     names = [*senders, *people, HILUM, *receivers]
     if len(names) == 1:
-        return (Lane(HILUM, "hilum", _WIDTH // 2),)
-    gap = (_WIDTH - _LEFT - _RIGHT) / (len(names) - 1)
+        return (Lane(HILUM, "hilum", _LEFT),)
+    # Few columns stand close together, so that what happens inside Hilum has room to its right.
+    gap = min((_WIDTH - _LEFT - _RIGHT) / (len(names) - 1), _WIDEST_GAP)
     kinds = {HILUM: "hilum", PEOPLE: "people"}
     return tuple(Lane(name, kinds.get(name, "system"), round(_LEFT + gap * place)) for place, name in enumerate(names))
 

@@ -271,9 +271,19 @@ class Pool:
         for _ in range(min(room, len(self._waiting) - len(self._opening))):
             task = asyncio.get_running_loop().create_task(self._open())
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
 
     async def _open(self) -> None:
+        connection, reason = await self._dial()
+        # Out of the count before anyone is told: whoever is told sends again at once, and that must open anew.
+        self._opening.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        if connection is None:
+            self._fail_waiting(reason)
+        else:
+            self._connections.add(connection)
+            self.free(connection)
+
+    async def _dial(self) -> tuple[_Connection | None, str]:
+        """A connection, or None and why there is none."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -281,16 +291,11 @@ class Pool:
                     lambda: _Connection(self), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError:
-            self._fail_waiting(f"no connection within {self._timeout_seconds:g} s")
-        except OSError as error:
+            return None, f"no connection within {self._timeout_seconds:g} s"
+        except (OSError, UnicodeError) as error:
             # The operating system's words name the address and the reason, nothing of the message.
-            self._fail_waiting(f"no connection: {error.strerror or type(error).__name__}")
-        else:
-            if not connection.is_open:
-                self._fail_waiting("the connection was closed at once")
-                return
-            self._connections.add(connection)
-            self.free(connection)
+            return None, f"no connection: {getattr(error, "strerror", None) or type(error).__name__}"
+        return (connection, "") if connection.is_open else (None, "the connection was closed at once")
 
     def _fail_waiting(self, reason: str) -> None:
         waiting, self._waiting = self._waiting, deque()

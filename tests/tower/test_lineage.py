@@ -9,10 +9,13 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from tests.tower.lakeshore_day import PATIENT, lakeshore
+from tests.tower.lakeshore_day import PATIENT, dft, lakeshore, wall
 
 from hilum.audit.lineage import search, trace
 from hilum.audit.thread import Found, Thread
+from hilum.runtime.intake import Intake
+from hilum.runtime.reception import Reader
+from hilum.store.pool import open_pool
 
 
 def asked(url: str, work: Callable[[asyncpg.Connection], Coroutine[Any, Any, Any]]) -> Any:
@@ -116,6 +119,28 @@ def test_a_refused_message_is_a_thread_of_its_own(morning_url: str) -> None:
     thread = thread_of(morning_url, "m/1/11")
     assert (thread.state, thread.events, thread.case) == ("refused", (), None)
     assert "no HL7 v2 message" in thread.hops[0].detail
+
+
+def test_a_refused_message_that_was_replayed_leads_to_what_the_replay_made(morning_url: str) -> None:
+    async def replayed() -> None:
+        pool = await open_pool(morning_url, min_size=1, max_size=2)
+        intake = Intake(pool, name="replay:worker-1", clock=wall, actor="system:replay")
+        await intake.start()
+        reception = Reader(lakeshore()).hl7("ehr", "replay", "", dft("MSG-12", "U-7", "IMP-1005", "62.00"))[0]
+        reception.copy_of = "m/1/12"
+        await intake.submit(reception, lambda r: r)
+        await intake.stop()
+        await pool.close()
+
+    assert thread_of(morning_url, "m/1/12").state == "refused"
+    asyncio.run(replayed())
+    thread = thread_of(morning_url, "m/1/12")
+    assert thread.events[0].payload["usage_id"] == "U-7"
+    assert [(m.part, m.address, m.status) for m in thread.messages] == [
+        ("replay", thread.events[0].message, "accepted"),
+        ("replayed", "m/1/12", "refused"),
+    ]
+    assert thread_of(morning_url, "U-7") == thread
 
 
 def test_a_fed_event_shows_the_receipt_and_a_refused_one_its_work_item(morning_url: str) -> None:

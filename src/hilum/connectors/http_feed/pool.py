@@ -294,7 +294,7 @@ class Pool:
             return None, f"no connection within {self._timeout_seconds:g} s"
         except (OSError, UnicodeError) as error:
             # The operating system's words name the address and the reason, nothing of the message.
-            return None, f"no connection: {getattr(error, "strerror", None) or type(error).__name__}"
+            return None, "no connection: " + (getattr(error, "strerror", None) or type(error).__name__)
         return (connection, "") if connection.is_open else (None, "the connection was closed at once")
 
     def _fail_waiting(self, reason: str) -> None:

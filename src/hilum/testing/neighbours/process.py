@@ -18,6 +18,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Neighbours are on this machine, whatever proxy the environment names."""
+
 
 class NeighbourFailed(RuntimeError):
     """A neighbour did not become ready or did not answer; the text says where its log is."""
@@ -117,7 +120,7 @@ class Neighbour:
         if token:
             headers["authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with _DIRECTLY.open(request, timeout=10) as answer:
             content = answer.read()
         return json.loads(content) if content else None
 

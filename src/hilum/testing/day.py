@@ -251,10 +251,10 @@ class _Theatre:
         return [self._usage(next(ids), at, place, self._rng.choice(items), self._patient(place.facility), label=label)]
 
     def _pair(self, at: datetime, ids: Iterator[str]) -> list[Usage]:
-        """A stem and its screws: two FT1 in one message."""
+        """A stem with its label and its screws: two FT1 in one message, and the PRT belongs to the first."""
         place = self._place("OR")
         patient = self._patient(place.facility)
-        first = self._usage(next(ids), at, place, "HIP-40", patient, label=False)
+        first = self._usage(next(ids), at, place, "HIP-40", patient, label=True)
         return [first, self._usage(next(ids), at + timedelta(seconds=1), place, "SCREW-3", patient, label=False)]
 
     def _of_unknown_item(self, at: datetime, ids: Iterator[str]) -> list[Usage]:

@@ -98,9 +98,13 @@ def bounds(results: Results, url: str, quick: int) -> dict[str, float]:
         for connections in (1, 8, 32):
             echo = load(port, connections, (4000 if connections == 1 else 20000) // quick, f"E{connections}")
             found[f"echo{connections}"] = echo["per_second"]
-            results.say(f"| bare MLLP echo, nothing kept | {connections} | {echo['per_second']:,.0f} | {echo['p50_ms']:.2f} | {echo['p99_ms']:.2f} |")
+            results.say(
+                f"| bare MLLP echo, nothing kept | {connections} | {echo['per_second']:,.0f} | {echo['p50_ms']:.2f} | {echo['p99_ms']:.2f} |"
+            )
     for batch in (1, 8, 32):
-        commit = child("benchmarks.bounds", "commit", "--url", url, "--batch", str(batch), "--batches", str(1000 // quick))
+        commit = child(
+            "benchmarks.bounds", "commit", "--url", url, "--batch", str(batch), "--batches", str(1000 // quick)
+        )
         found[f"commit{batch}"] = commit["per_second"]
         results.say(f"| bare PostgreSQL group commit, same bytes | {batch} | {commit['per_second']:,.0f} | | |")
     results.say()
@@ -109,8 +113,12 @@ def bounds(results: Results, url: str, quick: int) -> dict[str, float]:
 
 def intake(results: Results, here: Platform, found: dict[str, float], quick: int) -> float:
     results.say("## Acknowledged durable messages over MLLP\n")
-    results.say("Lock-step senders; each message parsed, mapped, keyed, deduplicated, audited and committed before its AA. Feed and audit sequencer run at the same time.\n")
-    results.say("| connections | acknowledged/s | p50 ms | p99 ms | of bare echo | of bare group commit | times the peer |\n| --- | --- | --- | --- | --- | --- | --- |")
+    results.say(
+        "Lock-step senders; each message parsed, mapped, keyed, deduplicated, audited and committed before its AA. Feed and audit sequencer run at the same time.\n"
+    )
+    results.say(
+        "| connections | acknowledged/s | p50 ms | p99 ms | of bare echo | of bare group commit | times the peer |\n| --- | --- | --- | --- | --- | --- | --- |"
+    )
     best = 0.0
     for connections, messages in ((1, 3000), (8, 15000), (32, 30000), (128, 30000)):
         run = load(here.mllp_port, connections, messages // quick, f"I{connections}x")
@@ -119,11 +127,15 @@ def intake(results: Results, here: Platform, found: dict[str, float], quick: int
         echo = f"{rate / found[f'echo{connections}']:.0%}" if f"echo{connections}" in found else ""
         commit = f"{rate / found[f'commit{connections}']:.0%}" if f"commit{connections}" in found else ""
         peer = f"{rate / PEER['acknowledged'][1]:.0f}-{rate / PEER['acknowledged'][0]:.0f}"
-        results.say(f"| {connections} | {rate:,.0f} | {run['p50_ms']:.2f} | {run['p99_ms']:.2f} | {echo} | {commit} | {peer} |")
+        results.say(
+            f"| {connections} | {rate:,.0f} | {run['p50_ms']:.2f} | {run['p99_ms']:.2f} | {echo} | {commit} | {peer} |"
+        )
         assert run["refused"] == 0, run
         drain(here)
     half = load(here.mllp_port, 32, int(best / 2 * 6 / quick), "H", rate=best / 2)
-    results.say(f"\nAt half load ({best / 2:,.0f}/s offered, latency from the moment a message was due): p50 {half['p50_ms']:.2f} ms, p99 {half['p99_ms']:.2f} ms.\n")
+    results.say(
+        f"\nAt half load ({best / 2:,.0f}/s offered, latency from the moment a message was due): p50 {half['p50_ms']:.2f} ms, p99 {half['p99_ms']:.2f} ms.\n"
+    )
     drain(here)
     return best
 
@@ -143,7 +155,9 @@ def end_to_end(results: Results, here: Platform, quick: int) -> None:
         time.sleep(0.02)
     seconds = time.perf_counter() - started
     rate = messages / seconds
-    results.say(f"{messages:,} messages from the first byte sent to the last one received by the sink, one POST each with its idempotency key, in order for each account: **{rate:,.0f}/s** ({rate / PEER['end_to_end']:.0f} times the peer's 118/s); acknowledged meanwhile at {run['per_second']:,.0f}/s, p99 {run['p99_ms']:.1f} ms.\n")
+    results.say(
+        f"{messages:,} messages from the first byte sent to the last one received by the sink, one POST each with its idempotency key, in order for each account: **{rate:,.0f}/s** ({rate / PEER['end_to_end']:.0f} times the peer's 118/s); acknowledged meanwhile at {run['per_second']:,.0f}/s, p99 {run['p99_ms']:.1f} ms.\n"
+    )
 
 
 def flows(results: Results, url: str, quick: int) -> None:
@@ -162,7 +176,9 @@ def main() -> None:
     quick = 10 if given.quick else 1
     results = Results()
     results.say("# Results\n")
-    results.say(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; the load generator, the sink, PostgreSQL and the platform share the cores. Message: HL7 v2.5.1 ADT^A04 of about 1.1 kB. Rerun with `make bench`.\n")
+    results.say(
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; the load generator, the sink, PostgreSQL and the platform share the cores. Message: HL7 v2.5.1 ADT^A04 of about 1.1 kB. Rerun with `make bench`.\n"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -174,7 +190,11 @@ def main() -> None:
                 intake(results, here, found, quick)
                 end_to_end(results, here, quick)
                 results.say("## Memory\n")
-                results.say("Resident after the load: " + ", ".join(f"{name} {size:.0f} MB" for name, size in here.memory_mb().items()) + ".\n")
+                results.say(
+                    "Resident after the load: "
+                    + ", ".join(f"{name} {size:.0f} MB" for name, size in here.memory_mb().items())
+                    + ".\n"
+                )
             flows(results, server.create_database("flows"), quick)
     if not given.quick:
         (HERE / "RESULTS.md").write_text("\n".join(results.lines) + "\n")

@@ -38,7 +38,9 @@ async def echo() -> None:
 async def group_commit(url: str, batch: int, batches: int) -> None:
     """PostgreSQL alone: the same bytes, ``batch`` rows to a commit, one connection, nothing but the raw message."""
     connection = await asyncpg.connect(url)
-    await connection.execute("CREATE TABLE IF NOT EXISTS bound (seq bigint PRIMARY KEY, raw bytea NOT NULL) WITH (toast_tuple_target = 8160)")
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS bound (seq bigint PRIMARY KEY, raw bytea NOT NULL) WITH (toast_tuple_target = 8160)"
+    )
     await connection.execute("TRUNCATE bound")
     raw = [message(n, "B")[1:-2] for n in range(batch)]
     started = time.perf_counter()

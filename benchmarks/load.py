@@ -6,8 +6,6 @@ the moment a message was due, so that a stall is not hidden by the sender's own 
 
 from __future__ import annotations
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import itertools
@@ -32,7 +30,10 @@ SEGMENTS = (
 
 
 def message(n: int, tag: str) -> bytes:
-    text = f"MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20260302073000||ADT^A04^ADT_A01|{tag}{n}|P|2.5.1\r" + SEGMENTS.format(n=f"{tag}{n}")
+    text = (
+        f"MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20260302073000||ADT^A04^ADT_A01|{tag}{n}|P|2.5.1\r"
+        + SEGMENTS.format(n=f"{tag}{n}")
+    )
     return b"\x0b" + text.encode() + b"\x1c\r"
 
 

@@ -25,7 +25,9 @@ def child(module: str, *arguments: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def serving(module: str, *arguments: str) -> Iterator[int]:
     """A server of the benchmark while the block runs; its port."""
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+    )
     assert process.stdout is not None
     try:
         yield int(json.loads(process.stdout.readline())["port"])

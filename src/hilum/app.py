@@ -29,13 +29,13 @@ from starlette.applications import Starlette
 from hilum.audit.sequencer import Sequencer
 from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate, MllpListen, SystemSpec, WebhookListen
+from hilum.authoring.failures import Unavailable
+from hilum.cli.platform import DEFAULT_DATA, DataOption, JsonOption, UrlOption, ask, the_estate, usage
+from hilum.cli.reconcile import show_books
 from hilum.connectors.billing_hl7v2 import BillingHl7
 from hilum.connectors.http_feed import HttpFeed
 from hilum.connectors.inventory_rest import InventoryRest
 from hilum.connectors.tryton import TrytonErp
-from hilum.authoring.failures import Unavailable
-from hilum.cli.platform import DEFAULT_DATA, DataOption, JsonOption, UrlOption, ask, the_estate, usage
-from hilum.cli.reconcile import show_books
 from hilum.governance.loader import load_estate
 from hilum.governance.overlay import overlaid
 from hilum.governance.problems import EstateRefused
@@ -188,7 +188,9 @@ def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Read
     )
 
 
-def _webhook_app(told: Serve, hooks: Mapping[str, WebhookListen], intake: Intake, reader: Reader, channels: Channels) -> Starlette:
+def _webhook_app(
+    told: Serve, hooks: Mapping[str, WebhookListen], intake: Intake, reader: Reader, channels: Channels
+) -> Starlette:
     async def accept(hook: Hook, body: bytes, headers: Mapping[str, str], peer: str) -> Accepted | Refusal:
         reception = reader.json(hook.system, "webhook", peer, body, hooks[hook.system].type_field)
         receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
@@ -219,7 +221,9 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         await ensure_partitions(connection, now().date())
     audit = told.data / "audit"
     sequencer = Sequencer(pool, Signer.open(audit), now, heads_file=audit / "heads.jsonl")
-    settings = WorkerSettings(executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url)
+    settings = WorkerSettings(
+        executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url
+    )
     worker = Worker(
         pool, estate, connect(estate, told.data), settings, clock=now, rng=random.Random(), sequence=sequencer.run_once
     )  # fmt: skip
@@ -252,7 +256,7 @@ def _ready(told: Serve, says: Mapping[str, Any]) -> None:
 
 def run_role(told: Serve) -> None:
     """One process of the platform, until SIGTERM or the end of its parent."""
-    fault_points.arm_from_environment(os.environ.get("HILUM_FAULT"))
+    fault_points.obey(os.environ)
     install_logging("INFO")
 
     async def main() -> None:
@@ -325,7 +329,9 @@ def prepare_command(estate: Estate_, data: Data_, database_url: Url_, overlay: O
         raise SystemExit(str(refused)) from None
 
 
-def reconcile_command(data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False) -> None:
+def reconcile_command(
+    data: DataOption = DEFAULT_DATA, database_url: UrlOption = None, as_json: JsonOption = False
+) -> None:
     """Compare every implant usage with the shelf, the ledger and the orders in the systems' own books.
 
     Exit code 0 when everything agrees, 1 when a record differs, 2 when a system could not be asked.

@@ -67,7 +67,9 @@ def theatre(event: ImplantUsed, *, on_hand: int = 5, price: str | None = "4810.0
     systems = {
         "stock": SimpleNamespace(take=take),
         "erp": SimpleNamespace(
-            contract_price=contract_price, order_replenishment=document("purchase order"), post_journal=document("journal")
+            contract_price=contract_price,
+            order_replenishment=document("purchase order"),
+            post_journal=document("journal"),
         ),
         "billing": SimpleNamespace(charge_usage=document("charge")),
     }
@@ -80,7 +82,13 @@ def given_to(done: Rehearsal, operation: str) -> Any:
 
 
 def test_a_usage_is_counted_priced_costed_and_charged_in_that_order() -> None:
-    assert theatre(used()).steps == ["known_item", "take_from_stock", "contract_price", "attribute_cost", "tell_billing"]
+    assert theatre(used()).steps == [
+        "known_item",
+        "take_from_stock",
+        "contract_price",
+        "attribute_cost",
+        "tell_billing",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +138,11 @@ def test_an_unknown_device_falls_back_to_the_charge_code() -> None:
 def test_an_unknown_item_stops_before_anything_moves() -> None:
     with pytest.raises(UnknownItem) as stopped:
         theatre(used(charge_code=ChargeCode("IMP-2050")))
-    assert (stopped.value.cause, stopped.value.queue, stopped.value.at_risk_usd) == ("IMP-2050", "item-master", Decimal("6200.00"))
+    assert (stopped.value.cause, stopped.value.queue, stopped.value.at_risk_usd) == (
+        "IMP-2050",
+        "item-master",
+        Decimal("6200.00"),
+    )
 
 
 def test_an_unknown_department_names_department_and_hospital() -> None:

@@ -89,5 +89,7 @@ async def parts(url: str, *plan: str, policy: Policy = POLICY) -> AsyncIterator[
         await pool.close()
 
 
-def journal_command(journal: Any, key: str = "implant_usage/U-1/attribute_cost", case: str = "implant_usage/U-1") -> Command:
+def journal_command(
+    journal: Any, key: str = "implant_usage/U-1/attribute_cost", case: str = "implant_usage/U-1"
+) -> Command:
     return Command(Erp("erp"), "post_journal", {"journal": journal}, key, case, "attribute_cost")

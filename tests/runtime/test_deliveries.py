@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.runtime.platform_parts import POLICY, journal_command, parts
 
 from hilum.authoring.failures import Rejected, Unavailable
 from hilum.model import CostCentre, Journal, JournalLine
 from hilum.runtime.deliveries import DeliveryDead
 from hilum.runtime.recovery import Recovery
 from hilum.testing.faults import Injected, failing
-from tests.runtime.platform_parts import POLICY, journal_command, parts
 
 JOURNAL = Journal(
     date=date(2026, 3, 2),
@@ -54,8 +54,12 @@ def test_a_lost_answer_is_searched_for_before_the_command_is_sent_again(database
     run(story)
 
 
-@pytest.mark.parametrize("place", ["delivery.begun:post_journal", "delivery.sent:post_journal", "delivery.done:post_journal"])
-def test_a_runner_that_dies_inside_a_delivery_is_followed_by_one_that_books_no_second_time(database_url: str, place: str) -> None:
+@pytest.mark.parametrize(
+    "place", ["delivery.begun:post_journal", "delivery.sent:post_journal", "delivery.done:post_journal"]
+)
+def test_a_runner_that_dies_inside_a_delivery_is_followed_by_one_that_books_no_second_time(
+    database_url: str, place: str
+) -> None:
     async def story() -> None:
         async with parts(database_url) as p:
             with failing(place), pytest.raises(Injected):
@@ -72,7 +76,10 @@ def test_two_runners_with_one_key_make_one_document(database_url: str) -> None:
     async def story() -> None:
         async with parts(database_url) as p:
             results = await asyncio.gather(
-                *(p.deliveries(f"worker-{n}").command(journal_command(JOURNAL, case=f"implant_usage/U-{n}")) for n in range(5))
+                *(
+                    p.deliveries(f"worker-{n}").command(journal_command(JOURNAL, case=f"implant_usage/U-{n}"))
+                    for n in range(5)
+                )
             )
             assert {r.number for r in results} == {"J-1"}
             assert len(p.ledger.booked) == 1
@@ -146,7 +153,9 @@ def test_a_held_system_gets_nothing_until_a_person_resumes_it(database_url: str)
                 await p.deliveries().command(journal_command(JOURNAL))
             await p.breakers.hold("erp", False, actor="person:operator")
             assert (await p.deliveries().command(journal_command(JOURNAL))).number == "J-1"
-            entries = await p.pool.fetch("SELECT convert_from(entry, 'UTF8') AS e FROM audit_entry WHERE subject = 's/erp' ORDER BY seq")
+            entries = await p.pool.fetch(
+                "SELECT convert_from(entry, 'UTF8') AS e FROM audit_entry WHERE subject = 's/erp' ORDER BY seq"
+            )
             assert ["system.held" in entries[0]["e"], "system.resumed" in entries[1]["e"]] == [True, True]
 
     run(story)

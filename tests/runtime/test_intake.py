@@ -73,7 +73,9 @@ def test_a_resend_is_stored_and_answered_but_makes_no_second_event(database_url:
 def test_two_reports_in_one_batch_are_one_fact(database_url: str) -> None:
     async def story() -> None:
         async with intake(database_url) as (taker, pool):
-            statuses = await take(taker, report("C-0", "U-0"), report("C-1", "U-1"), report("C-2", "U-1", system="stock"))
+            statuses = await take(
+                taker, report("C-0", "U-0"), report("C-1", "U-1"), report("C-2", "U-1", system="stock")
+            )
             assert statuses == ["accepted", "accepted", "duplicate"]
             assert await pool.fetchval("SELECT count(*) FROM event") == 2
 

@@ -159,9 +159,41 @@ def accounts_to_billing(event: PatientRegistered | PatientTransferred | PatientD
     moment = event.occurred_at.astimezone(LAKESHORE_TIME).strftime("%Y%m%d%H%M%S")
     return build(
         [
-            ["MSH", "HILUM", event.facility.value, "BILLING", "LAKESHORE", moment, "", ["ADT", trigger], event.message_id, "P", "2.5.1"],
+            [
+                "MSH",
+                "HILUM",
+                event.facility.value,
+                "BILLING",
+                "LAKESHORE",
+                moment,
+                "",
+                ["ADT", trigger],
+                event.message_id,
+                "P",
+                "2.5.1",
+            ],
             ["EVN", trigger, moment],
-            ["PID", "1", "", [event.mrn.value, "", "", event.mrn.authority, "MR"], "", "", "", "", "", "", "", "", "", "", "", "", "", "", [event.account.value, "", "", event.account.authority, "AN"]],
+            [
+                "PID",
+                "1",
+                "",
+                [event.mrn.value, "", "", event.mrn.authority, "MR"],
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                [event.account.value, "", "", event.account.authority, "AN"],
+            ],
             ["PV1", "1", getattr(event, "patient_class", "") or "N", [getattr(event, "location", None) or ""]],
         ]
     )

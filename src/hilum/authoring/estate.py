@@ -76,7 +76,9 @@ class SystemSpec(BaseModel):
     facilities: tuple[str, ...] = ()
     disposition: str = "retain"
     region: str = ""
-    connect: dict[str, Any] = Field(default_factory=dict, description="`connector` names the kind; the rest is its own.")
+    connect: dict[str, Any] = Field(
+        default_factory=dict, description="`connector` names the kind; the rest is its own."
+    )
     policy: Policy = Field(default_factory=Policy)
     listen: Listen = Field(default_factory=Listen)
 

@@ -1,10 +1,10 @@
 """The three kinds of failure: a person must decide, time must pass, or it is a bug.
 
-    Exception
-    ├── Rejected(queue=...)   a person must decide; subclasses name queue and, in the docstring, the remedy
-    │   └── Refused           a system answered no, in its own words
-    ├── Unavailable           time must pass; retried, then parked until the system answers again
-    └── anything else         a bug: that key stops, nothing is lost, someone is paged
+Exception
+├── Rejected(queue=...)   a person must decide; subclasses name queue and, in the docstring, the remedy
+│   └── Refused           a system answered no, in its own words
+├── Unavailable           time must pass; retried, then parked until the system answers again
+└── anything else         a bug: that key stops, nothing is lost, someone is paged
 """
 
 from __future__ import annotations

@@ -45,9 +45,7 @@ class Mapping(Generic[R]):
         return next(hint for name, hint in hints.items() if name != "return")
 
 
-def mapping(
-    *, source: System, message: str, version: int = 1
-) -> Callable[[Callable[[Any], R]], Mapping[R]]:
+def mapping(*, source: System, message: str, version: int = 1) -> Callable[[Callable[[Any], R]], Mapping[R]]:
     """Declare a mapping: ``message`` is the source's own name of the type, ``DFT^P03`` or ``consumption``."""
 
     def declare(function: Callable[[Any], R]) -> Mapping[R]:
@@ -156,7 +154,7 @@ def feed(
     version: int = 1,
 ) -> Callable[[Callable[[Any], bytes]], Feed]:
     """Declare a feed: every event of these types goes to ``to``, in order within ``key``, keys in parallel."""
-    events = (on,) if inspect.isclass(on) else tuple(on)  # type: ignore[arg-type]
+    events = (on,) if inspect.isclass(on) else tuple(on)
 
     def declare(function: Callable[[Any], bytes]) -> Feed:
         return Feed(function, events, to, function.__name__, key, criticality, owner, version)

@@ -19,7 +19,7 @@ class NotRunning(RuntimeError):
 class Run(Protocol):
     """The surroundings of one flow run."""
 
-    def step(self, step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run a step once: journaled, so that a restart takes its result instead of running it again."""
 
     def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:

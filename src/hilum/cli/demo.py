@@ -116,8 +116,12 @@ class _Progress:
     def __call__(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {text}")
 
-    def detail(self, text: str) -> None:
+    def passing(self, text: str) -> None:
+        """What changes too often to be kept."""
         self._status.update(f"[dim]{text} ...[/]")
+
+    def detail(self, text: str) -> None:
+        self.passing(text)
         if not self._console.is_terminal:
             self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]    {text}")
 
@@ -147,10 +151,12 @@ def _play(hospital: Hospital, erp: Tryton, day: Day, say: _Progress) -> None:
         else:
             hospital.scans_raw(action.message)
             codes["scan"] += 1
-        say.detail(f"{number + 1} of {len(day.actions)} messages sent")
+        say.passing(f"{number + 1} of {len(day.actions)} messages sent")
     hospital.reported(seconds=30)
     say(f"All sent: {_words(codes)} (AA accepted, AE and AR refused in the standard's words)")
-    waiting = hospital.query("SELECT count(*) AS n FROM flow_case WHERE state IN ('parked', 'ready', 'running')")[0]["n"]
+    waiting = hospital.query("SELECT count(*) AS n FROM flow_case WHERE state IN ('parked', 'ready', 'running')")[0][
+        "n"
+    ]
     say(f"The ERP comes back; {waiting} cases go on by themselves")
     erp.start()
 
@@ -197,12 +203,18 @@ def _words(counts: Any) -> str:
     return ", ".join(f"{n} {name}" for name, n in sorted(dict(counts).items()))
 
 
-def _show(console: Console, hospital: Hospital, day: Day, summary: dict[str, Any], expected: Comparison, stays: bool) -> None:
+def _show(
+    console: Console, hospital: Hospital, day: Day, summary: dict[str, Any], expected: Comparison, stays: bool
+) -> None:
     books = summary["books"]
     console.rule("[bold]A day at Lakeshore")
-    came = Table("System", "By", "Received", "Refused", "Repeats", "Violations", title="What came in", title_justify="left")
+    came = Table(
+        "System", "By", "Received", "Refused", "Repeats", "Violations", title="What came in", title_justify="left"
+    )
     for row in hospital.query("SELECT * FROM channel ORDER BY system, transport"):
-        came.add_row(row["system"], row["transport"], *(str(row[k]) for k in ("received", "refused", "duplicates", "violations")))
+        came.add_row(
+            row["system"], row["transport"], *(str(row[k]) for k in ("received", "refused", "duplicates", "violations"))
+        )
     console.print(came)
     posted = Table("What", "How many", "USD", title="What was posted", title_justify="left")
     posted.add_row("implant usages (facts)", str(books["facts"]), "")
@@ -211,18 +223,35 @@ def _show(console: Console, hospital: Hospital, day: Day, summary: dict[str, Any
     posted.add_row("replenishment orders in the ERP", str(books["orders"]), "")
     posted.add_row("charges told to billing", str(books["charges"]), "")
     console.print(posted)
-    waits = Table("Item", "Queue", "What and why", "Cases", "At risk USD", title="What waits for a person", title_justify="left")
+    waits = Table(
+        "Item", "Queue", "What and why", "Cases", "At risk USD", title="What waits for a person", title_justify="left"
+    )
     for item in summary["work_items"]:
-        waits.add_row(str(item["id"]), item["queue"], f"{item['title']}\n[dim]{item['remedy']}[/]", str(item["cases"]), f"{item['at_risk_usd']:,.2f}")
+        waits.add_row(
+            str(item["id"]),
+            item["queue"],
+            f"{item['title']}\n[dim]{item['remedy']}[/]",
+            str(item["cases"]),
+            f"{item['at_risk_usd']:,.2f}",
+        )
     console.print(waits)
     for line in expected.lines:
-        console.print(f"  [{'green' if line.good else 'bold red'}]{'agrees ' if line.good else 'DIFFERS'}[/]  {line.what}: {line.found}" + ("" if line.good else f", expected {line.expected}"))
+        console.print(
+            f"  [{'green' if line.good else 'bold red'}]{'agrees ' if line.good else 'DIFFERS'}[/]  {line.what}: {line.found}"
+            + ("" if line.good else f", expected {line.expected}")
+        )
     audit = summary["audit"]
-    console.print(f"  [{'green' if audit['whole'] else 'bold red'}]{'whole  ' if audit['whole'] else 'DAMAGED'}[/]  audit log verified")
-    verdict = "[bold green]The books reconcile.[/]" if summary["reconciled"] else "[bold red]The books do not reconcile.[/]"
+    console.print(
+        f"  [{'green' if audit['whole'] else 'bold red'}]{'whole  ' if audit['whole'] else 'DAMAGED'}[/]  audit log verified"
+    )
+    verdict = (
+        "[bold green]The books reconcile.[/]" if summary["reconciled"] else "[bold red]The books do not reconcile.[/]"
+    )
     console.print(f"\n{verdict} {summary['seconds']} s in all.")
     usage = day.usages[0].usage_id
-    console.print(f"Page   {summary['page']}" + ("" if stays else "  (gone with this demo; run it at a terminal to look around)"))
+    console.print(
+        f"Page   {summary['page']}" + ("" if stays else "  (gone with this demo; run it at a terminal to look around)")
+    )
     if stays:
         console.print(f"Trace  .venv/bin/hilum trace {usage} --data {hospital.data}")
         console.print("Ctrl-C stops everything.")

@@ -39,27 +39,45 @@ class Comparison:
 
 def compare(hospital: Hospital, day: Day, released: int) -> Comparison:
     """The platform and its neighbours against the generator's own books; ``released`` unknown items were mapped."""
-    remedies = Remedies(charge_codes=day.remedies().charge_codes) if released else replace(day.remedies(), charge_codes={}, places=(), contract_prices_usd={}, counted_more={})
+    remedies = (
+        Remedies(charge_codes=day.remedies().charge_codes)
+        if released
+        else replace(day.remedies(), charge_codes={}, places=(), contract_prices_usd={}, counted_more={})
+    )
     books = day.books(remedies)
     result = Comparison()
-    stored = hospital.query("SELECT count(*) AS n, count(*) FILTER (WHERE status = 'refused') AS refused FROM message WHERE transport <> 'replay'")[0]
+    stored = hospital.query(
+        "SELECT count(*) AS n, count(*) FILTER (WHERE status = 'refused') AS refused FROM message WHERE transport <> 'replay'"
+    )[0]
     facts = hospital.query("SELECT count(*) AS n FROM event WHERE type = 'ImplantUsed'")[0]["n"]
     result.lines.append(Line("messages stored", str(day.sent.messages), str(stored["n"])))
     result.lines.append(Line("messages refused", str(day.sent.refused), str(stored["refused"])))
     result.lines.append(Line("facts, however often reported", str(day.sent.facts), str(facts)))
     shelves = {(p["location"], p["item"]): p["on_hand"] for p in hospital.positions()}
-    wrong = [f"{l}/{i}: {shelves.get((l, i))} not {n}" for (l, i), n in sorted(books.on_hand.items()) if shelves.get((l, i)) != n]
+    wrong = [
+        f"{'/'.join(shelf)}: {shelves.get(shelf)} not {n}"
+        for shelf, n in sorted(books.on_hand.items())
+        if shelves.get(shelf) != n
+    ]
     result.lines.append(Line("shelves that are not as they should be", "none", ", ".join(wrong) or "none"))
     charges = sorted(c["usage_id"] for c in hospital.charges())
     result.lines.append(Line("charges at billing", str(len(books.charged)), str(len(charges))))
-    result.lines.append(Line("charges that should not be there, or twice", "none", ", ".join(set(charges) - books.charged) or ("none" if len(set(charges)) == len(charges) else "twice")))
+    result.lines.append(
+        Line(
+            "charges that should not be there, or twice",
+            "none",
+            ", ".join(set(charges) - books.charged) or ("none" if len(set(charges)) == len(charges) else "twice"),
+        )
+    )
     cost = hospital.query(
         """SELECT coalesce(sum((line->>'debit')::numeric), 0) AS usd FROM delivery,
                   jsonb_array_elements(convert_from(request, 'UTF8')::jsonb->'journal'->'lines') AS line
             WHERE operation = 'post_journal' AND state = 'done'"""
     )[0]["usd"]
     result.lines.append(Line("cost posted, USD", f"{books.total_cost_usd:.2f}", f"{cost:.2f}"))
-    orders = hospital.query("SELECT count(*) AS n FROM delivery WHERE operation = 'order_replenishment' AND state = 'done'")[0]["n"]
+    orders = hospital.query(
+        "SELECT count(*) AS n FROM delivery WHERE operation = 'order_replenishment' AND state = 'done'"
+    )[0]["n"]
     result.lines.append(Line("replenishment orders", str(len(books.replenished)), str(orders)))
     waiting = sorted((queue, cause, n) for _, queue, cause, n in hospital.work_queue())
     expected = sorted((w.queue, f"{w.failure}:{w.cause}", w.cases) for w in books.work_items)

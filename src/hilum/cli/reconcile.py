@@ -26,7 +26,9 @@ def show_books(books: Books, *, as_json: bool = False, on: Console | None = None
     if books.reconciled:
         shown.print("[green]The books reconcile.[/] Usage, shelf, ledger and orders agree, record by record.")
         return
-    table = Table("Record", "What", "Expected", "Found", title=f"{len(books.differences)} differences", title_style="bold red")
+    table = Table(
+        "Record", "What", "Expected", "Found", title=f"{len(books.differences)} differences", title_style="bold red"
+    )
     for difference in books.differences[:MOST_DIFFERENCES]:
         table.add_row(difference.record, difference.what, difference.expected, difference.found)
     shown.print(table)

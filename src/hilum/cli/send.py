@@ -15,7 +15,9 @@ from hilum.authoring.failures import Unavailable
 from hilum.formats import hl7v2
 from hilum.transports.mllp.client import MllpClient
 
-Files = Annotated[list[str], typer.Argument(help="Files of HL7 v2 messages, one or many in each; - reads standard input.")]
+Files = Annotated[
+    list[str], typer.Argument(help="Files of HL7 v2 messages, one or many in each; - reads standard input.")
+]
 To = Annotated[str, typer.Option("--to", help="Where to: mllp://host:port.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each message.")]
 
@@ -56,7 +58,9 @@ async def _send_all(files: list[str], host: str, port: int, console: Console, as
                 good = code in ("AA", "CA")
                 refused += not good
                 if as_json:
-                    sys.stdout.write(orjson.dumps({"file": name, "control_id": about, "code": code, "text": why}).decode() + "\n")
+                    sys.stdout.write(
+                        orjson.dumps({"file": name, "control_id": about, "code": code, "text": why}).decode() + "\n"
+                    )
                 else:
                     mark = "[green]accepted[/]" if good else "[red]refused[/]"
                     console.print(f"{mark} {code} {about or ''}" + (f": {why}" if why and not good else ""))

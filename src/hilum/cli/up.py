@@ -16,16 +16,26 @@ from rich.console import Console
 from hilum.runtime.supervisor import NotStarted, Supervisor, running_platform, wait_ready
 
 EstateFolder = Annotated[Path, typer.Option("--estate", help="The estate's folder.", exists=True, file_okay=False)]
-DataFolder = Annotated[Path, typer.Option("--data", help="Where the platform keeps its database, keys and logs.", envvar="HILUM_DATA")]
+DataFolder = Annotated[
+    Path, typer.Option("--data", help="Where the platform keeps its database, keys and logs.", envvar="HILUM_DATA")
+]
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option("--database-url", help="A PostgreSQL 15 or newer to use instead of the embedded one.", envvar="HILUM_DATABASE_URL"),
+    typer.Option(
+        "--database-url",
+        help="A PostgreSQL 15 or newer to use instead of the embedded one.",
+        envvar="HILUM_DATABASE_URL",
+    ),
 ]
 Overlay = Annotated[
-    Path | None, typer.Option("--overlay", help="A TOML file with this installation's addresses.", exists=True, dir_okay=False)
+    Path | None,
+    typer.Option("--overlay", help="A TOML file with this installation's addresses.", exists=True, dir_okay=False),
 ]
 TowerPort = Annotated[int, typer.Option("--tower-port", help="Port of the page on the loopback address.")]
-Workers = Annotated[int, typer.Option("--workers", help="Worker processes; a second one takes over when the first dies.", min=1, max=16)]
+WebhookPort = Annotated[int, typer.Option("--webhook-port", help="Port of the webhook door on the loopback address.")]
+Workers = Annotated[
+    int, typer.Option("--workers", help="Worker processes; a second one takes over when the first dies.", min=1, max=16)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write the addresses as one JSON object, then run.")]
 
 
@@ -35,6 +45,7 @@ def up(
     database_url: DatabaseUrl = None,
     overlay: Overlay = None,
     tower_port: TowerPort = 8700,
+    webhook_port: WebhookPort = 8701,
     workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -46,19 +57,32 @@ def up(
     """
     console = Console(stderr=as_json, soft_wrap=True)
     try:
-        _up(console, estate, data, database_url, overlay, tower_port, workers, as_json)
+        _up(console, estate, data, database_url, overlay, (tower_port, webhook_port), workers, as_json)
     except NotStarted as problem:
         console.print(f"[red]{problem}[/]")
         raise typer.Exit(1) from None
 
 
 def _up(
-    console: Console, estate: Path, data: Path, database_url: str | None, overlay: Path | None, tower_port: int, workers: int, as_json: bool
+    console: Console,
+    estate: Path,
+    data: Path,
+    database_url: str | None,
+    overlay: Path | None,
+    ports: tuple[int, int],
+    workers: int,
+    as_json: bool,
 ) -> None:
     with (
         console.status("Starting the database ...") as progress,
         running_platform(
-            estate=estate, data=data, database_url=database_url, overlay=overlay, tower_port=tower_port, workers=workers
+            estate=estate,
+            data=data,
+            database_url=database_url,
+            overlay=overlay,
+            tower_port=ports[0],
+            webhook_port=ports[1],
+            workers=workers,
         ) as (supervisor, _),
     ):
         progress.update("Starting the platform ...")

@@ -41,7 +41,9 @@ class Shelf(BaseModel):
     on_hand_each: int
     reorder_point_each: int
     par_level_each: int
-    last_receipt: str = Field(description="The shelf's last receipt: one replenishment is asked for between two receipts.")
+    last_receipt: str = Field(
+        description="The shelf's last receipt: one replenishment is asked for between two receipts."
+    )
     movement: str = Field(description="The inventory platform's number of the movement that left the shelf so.")
 
     @property

@@ -67,7 +67,10 @@ async def reconcile(pool: asyncpg.Pool, *, stock: StockBooks, ledger: LedgerBook
     books = Books()
     used = await _facts(pool)
     books.facts = len(used)
-    states = {r["id"]: r["state"] for r in await pool.fetch("SELECT id, state FROM flow_case WHERE flow = $1", implant_usage.name)}
+    states = {
+        r["id"]: r["state"]
+        for r in await pool.fetch("SELECT id, state FROM flow_case WHERE flow = $1", implant_usage.name)
+    }
     for state in states.values():
         books.cases[state] = books.cases.get(state, 0) + 1
     for usage_id in used:
@@ -80,7 +83,9 @@ async def reconcile(pool: asyncpg.Pool, *, stock: StockBooks, ledger: LedgerBook
     await _ledger(books, used, done, ledger)
     await _orders(books, done, ledger)
     books.charges = sum(1 for r in done.values() if r["operation"] == "charge_usage")
-    books.waiting_at_risk_usd = await pool.fetchval("SELECT coalesce(sum(at_risk_usd), 0) FROM work_item WHERE state = 'open'")
+    books.waiting_at_risk_usd = await pool.fetchval(
+        "SELECT coalesce(sum(at_risk_usd), 0) FROM work_item WHERE state = 'open'"
+    )
     return books
 
 
@@ -97,7 +102,9 @@ def _steps(books: Books, used: Mapping[str, ImplantUsed], states: Mapping[str, s
             continue
         for step in ("take_from_stock", "attribute_cost", "tell_billing"):
             if f"{_PREFIX}{usage_id}/{step}" not in done:
-                books.differences.append(Difference(usage_id, step, "delivered", "no delivery, though the case is done"))
+                books.differences.append(
+                    Difference(usage_id, step, "delivered", "no delivery, though the case is done")
+                )
 
 
 async def _shelves(books: Books, used: Mapping[str, ImplantUsed], done: Mapping[str, Any], stock: StockBooks) -> None:
@@ -124,14 +131,18 @@ async def _ledger(books: Books, used: Mapping[str, ImplantUsed], done: Mapping[s
         if len(found) != 1:
             books.differences.append(Difference(key, "journals in the ERP", "1", str(len(found))))
         elif key not in ours:
-            books.differences.append(Difference(key, "delivery of the journal", "done", "the ERP has it, Hilum does not know"))
+            books.differences.append(
+                Difference(key, "delivery of the journal", "done", "the ERP has it, Hilum does not know")
+            )
         else:
             asked = orjson.loads(ours[key]["request"])["journal"]["lines"]
             expected = sum((Decimal(line["debit"]) for line in asked), Decimal(0))
             actual = sum((line.debit for line in found[0].lines), Decimal(0))
             credit = sum((line.credit for line in found[0].lines), Decimal(0))
             if not expected == actual == credit:
-                books.differences.append(Difference(key, "journal amount in USD", str(expected), f"{actual} debit, {credit} credit"))
+                books.differences.append(
+                    Difference(key, "journal amount in USD", str(expected), f"{actual} debit, {credit} credit")
+                )
 
 
 async def _orders(books: Books, done: Mapping[str, Any], ledger: LedgerBooks) -> None:

@@ -122,7 +122,7 @@ def known_item(used: ImplantUsed) -> ItemNumber:
     if found is None:
         given = used.charge_code.value if used.charge_code is not None else used.device_identifier
         raise UnknownItem(given, detail=used.description, at_risk_usd=used.charge_usd)
-    return ItemNumber(found)
+    return ItemNumber(value=found)
 
 
 @step
@@ -131,7 +131,7 @@ def take_from_stock(item: ItemNumber, used: ImplantUsed) -> Shelf:
     if location is None:
         raise UnknownDepartment(f"{used.department.value} at {used.facility.value}", at_risk_usd=used.charge_usd)
     movement = Movement(
-        location=LocationCode(location), item=item, quantity_each=used.quantity, reference=used.usage_id
+        location=LocationCode(value=location), item=item, quantity_each=used.quantity, reference=used.usage_id
     )
     return stock.take(movement)
 
@@ -198,4 +198,4 @@ def _cost_centre(used: ImplantUsed) -> CostCentre:
     found = cost_centre_by_department.lookup(used.department.value, facility=used.facility.value, on=used.used_at)
     if found is None:
         raise UnknownDepartment(f"{used.department.value} at {used.facility.value}", at_risk_usd=used.charge_usd)
-    return CostCentre(found)
+    return CostCentre(value=found)

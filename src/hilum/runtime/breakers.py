@@ -59,7 +59,9 @@ class Breakers:
         self._read_at = self._clock()
         return self._copy
 
-    async def failed(self, system: str, error: str, policy: Policy, *, retry_after_seconds: float | None = None) -> Breaker:
+    async def failed(
+        self, system: str, error: str, policy: Policy, *, retry_after_seconds: float | None = None
+    ) -> Breaker:
         """Count a failure; opens the breaker at the policy's number, or at once when the system said how long."""
         now = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
@@ -85,7 +87,18 @@ class Breakers:
                 system, failures, error, now, opens, retry_at,
             )  # fmt: skip
             if opens:
-                await append(connection, [Entry(now, "system:breaker", "breaker.opened", f"s/{system}", {"error": error, "failures": failures})])
+                await append(
+                    connection,
+                    [
+                        Entry(
+                            now,
+                            "system:breaker",
+                            "breaker.opened",
+                            f"s/{system}",
+                            {"error": error, "failures": failures},
+                        )
+                    ],
+                )
         self._copy[system] = _breaker(row)
         return self._copy[system]
 
@@ -111,7 +124,9 @@ class Breakers:
         async with self._pool.acquire() as connection, connection.transaction():
             was = await connection.fetchval("SELECT state FROM breaker WHERE system = $1 FOR UPDATE", system)
             await connection.execute(
-                "UPDATE breaker SET state = 'closed', failures = 0, retry_at = NULL, updated_at = $2 WHERE system = $1", system, now
+                "UPDATE breaker SET state = 'closed', failures = 0, retry_at = NULL, updated_at = $2 WHERE system = $1",
+                system,
+                now,
             )
             if was not in (None, "closed"):
                 await append(connection, [Entry(now, "system:breaker", "breaker.closed", f"s/{system}", {})])
@@ -126,7 +141,9 @@ class Breakers:
                    ON CONFLICT (system) DO UPDATE SET held = $2, updated_at = $3""",
                 system, held, now,
             )  # fmt: skip
-            await append(connection, [Entry(now, actor, "system.held" if held else "system.resumed", f"s/{system}", {})])
+            await append(
+                connection, [Entry(now, actor, "system.held" if held else "system.resumed", f"s/{system}", {})]
+            )
         await self.refresh()
 
 

@@ -83,7 +83,9 @@ class CaseRun:
             return load_as(step.returns, envelope["ok"])
         raise StepFailed(envelope["function_id"], name, envelope)
 
-    def _attempt(self, step: Step[Any, Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def _attempt(
+        self, step: Step[Any, Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """The step itself. Every outcome is a value, so that the journal holds our words and not a pickled exception."""
         self._in_step, self._commands = name, 0
         try:
@@ -215,10 +217,16 @@ def _sentence(envelope: Mapping[str, Any]) -> str | None:
 
 
 def _detail(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in envelope.items() if k in ("kind", "class", "queue", "cause", "system", "step") and v is not None}
+    return {
+        k: v
+        for k, v in envelope.items()
+        if k in ("kind", "class", "queue", "cause", "system", "step") and v is not None
+    }
 
 
-def _exceptional(case_id: str, flow: Flow, event: Any, envelope: Mapping[str, Any], estate: Estate) -> work_items.Exceptional:
+def _exceptional(
+    case_id: str, flow: Flow, event: Any, envelope: Mapping[str, Any], estate: Estate
+) -> work_items.Exceptional:
     at_risk = envelope.get("at_risk_usd") or _at_risk(event)
     subject = f"c/{case_id}"
     if envelope["kind"] == "bug":

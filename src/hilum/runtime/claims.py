@@ -38,7 +38,13 @@ class Claims:
     """Keeps this process busy with at most ``slots`` cases."""
 
     def __init__(
-        self, pool: asyncpg.Pool, journal: Journal, *, slots: int, clock: Callable[[], datetime], lane: asyncio.AbstractEventLoop
+        self,
+        pool: asyncpg.Pool,
+        journal: Journal,
+        *,
+        slots: int,
+        clock: Callable[[], datetime],
+        lane: asyncio.AbstractEventLoop,
     ) -> None:
         self._pool = pool
         self._journal = journal
@@ -112,7 +118,17 @@ class Heartbeat:
     The heartbeat covers what the lock cannot see: a process that hangs.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, executor: str, role: str, pid: int, host: str, flows_version: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        executor: str,
+        role: str,
+        pid: int,
+        host: str,
+        flows_version: str,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._pool = pool
         self.executor = executor
         self._row = (executor, role, pid, host, flows_version)
@@ -132,16 +148,22 @@ class Heartbeat:
                           started_at = $6, heartbeat_at = $6, state = 'running'""",
                 *self._row, now,
             )  # fmt: skip
-            await append(connection, [Entry(now, "system:executor", "executor.started", f"p/{self.executor}", {"version": self._row[4]})])
+            await append(
+                connection,
+                [Entry(now, "system:executor", "executor.started", f"p/{self.executor}", {"version": self._row[4]})],
+            )
 
     async def beat(self) -> list[str]:
         """Renew the heartbeat; returns the executors found dead, each reported to one caller only."""
         now = self._clock()
         if self._lock is None or await self._lock.fetchval("SELECT 1") != 1:
             raise ConnectionError("the executor's lock is lost")
-        await self._pool.execute("UPDATE executor SET heartbeat_at = $2, state = 'running' WHERE id = $1", self.executor, now)
+        await self._pool.execute(
+            "UPDATE executor SET heartbeat_at = $2, state = 'running' WHERE id = $1", self.executor, now
+        )
         suspects = await self._pool.fetch(
-            "SELECT id, heartbeat_at FROM executor WHERE state = 'running' AND role = 'worker' AND id <> $1", self.executor
+            "SELECT id, heartbeat_at FROM executor WHERE state = 'running' AND role = 'worker' AND id <> $1",
+            self.executor,
         )
         dead = []
         for suspect in suspects:
@@ -155,7 +177,10 @@ class Heartbeat:
                         suspect["id"], suspect["heartbeat_at"],
                     )  # fmt: skip
                     if mine:
-                        await append(connection, [Entry(now, f"system:{self.executor}", "executor.dead", f"p/{suspect['id']}", {})])
+                        await append(
+                            connection,
+                            [Entry(now, f"system:{self.executor}", "executor.dead", f"p/{suspect['id']}", {})],
+                        )
                         dead.append(suspect["id"])
         return dead
 

@@ -269,7 +269,10 @@ class Deliveries:
                 detail["document"] = f"{kind} {number}"
             if found:
                 detail["found"] = True
-            await append(connection, [Entry(now, "system:deliveries", f"delivery.{outcome or state}", f"d/{command.key}", detail)])
+            await append(
+                connection,
+                [Entry(now, "system:deliveries", f"delivery.{outcome or state}", f"d/{command.key}", detail)],
+            )
 
 
 def _identifiers(arguments: Mapping[str, Any]) -> set[tuple[str, str]]:

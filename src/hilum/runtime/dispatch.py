@@ -49,7 +49,9 @@ class Dispatcher:
             )
             # The row's lock makes one dispatcher at a time; another process passes over a locked shard.
             cursor = await connection.fetchval(
-                "SELECT seq FROM consumer_cursor WHERE consumer = $1 AND shard = $2 FOR UPDATE SKIP LOCKED", CONSUMER, shard
+                "SELECT seq FROM consumer_cursor WHERE consumer = $1 AND shard = $2 FOR UPDATE SKIP LOCKED",
+                CONSUMER,
+                shard,
             )
             if cursor is None:
                 return 0
@@ -93,7 +95,8 @@ class Dispatcher:
             *columns, now,
         )  # fmt: skip
         entries = [
-            Entry(now, "system:dispatch", "case.opened", f"c/{r['id']}", {"event": f"e/{shard}/{r['event_seq']}"}) for r in opened
+            Entry(now, "system:dispatch", "case.opened", f"c/{r['id']}", {"event": f"e/{shard}/{r['event_seq']}"})
+            for r in opened
         ]
         if entries:
             await append(connection, entries)

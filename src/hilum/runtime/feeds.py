@@ -116,13 +116,17 @@ class FeedLanes:
             r["event_seq"]
             for r in await self._pool.fetch(
                 "SELECT event_seq FROM feed_result WHERE feed = $1 AND shard = $2 AND event_seq > $3 AND event_seq <= $4",
-                feed.name, shard, cursor, until,
-            )  # fmt: skip
+                feed.name,
+                shard,
+                cursor,
+                until,
+            )
         }
         parked = {
             r["key"]
             for r in await self._pool.fetch(
-                "SELECT DISTINCT key FROM feed_parked WHERE feed = $1 AND state IN ('dead', 'behind', 'ready')", feed.name
+                "SELECT DISTINCT key FROM feed_parked WHERE feed = $1 AND state IN ('dead', 'behind', 'ready')",
+                feed.name,
             )
         }
         items = self._items(feed, shard, [e for e in events if e["seq"] not in before])
@@ -137,7 +141,9 @@ class FeedLanes:
         if outcome.unavailable is not None:
             away = outcome.unavailable
             connection = self._connections.to(feed.to.name)
-            await self._breakers.failed(feed.to.name, away.reason, connection.policy, retry_after_seconds=away.retry_after_seconds)
+            await self._breakers.failed(
+                feed.to.name, away.reason, connection.policy, retry_after_seconds=away.retry_after_seconds
+            )
         elif outcome.sent:
             await self._breakers.succeeded(feed.to.name)
         return len(outcome.sent) + retried
@@ -150,7 +156,9 @@ class FeedLanes:
             event = contracts[record["type"]].model_validate_json(record["payload"])
             key = key_of(event)
             items.append(
-                _Item(record["seq"], record["at"], key or "", feed.function(event), f"{feed.name}/{shard}/{record['seq']}")
+                _Item(
+                    record["seq"], record["at"], key or "", feed.function(event), f"{feed.name}/{shard}/{record['seq']}"
+                )
             )
         return items
 
@@ -194,7 +202,9 @@ class FeedLanes:
                 outcome.behind.extend(left[1:])
             elif result.failure is not None:
                 outcome.unavailable = result.failure
-        if outcome.unavailable is None and len(outcome.sent) + len(outcome.refused) + len(outcome.behind) < sum(map(len, groups)):
+        if outcome.unavailable is None and len(outcome.sent) + len(outcome.refused) + len(outcome.behind) < sum(
+            map(len, groups)
+        ):
             raise AssertionError("a batch ended early without saying why")
 
     async def _send_group(self, connection: Connection, group: list[_Item], outcome: _Outcome) -> None:
@@ -247,7 +257,11 @@ class FeedLanes:
                 f"feed:{feed.name}", shard, until, fence, self._executor,
             )  # fmt: skip
             if not held:
-                log.warning("lane %s/%d was taken over; its new owner sends the batch again under the same keys", feed.name, shard)
+                log.warning(
+                    "lane %s/%d was taken over; its new owner sends the batch again under the same keys",
+                    feed.name,
+                    shard,
+                )
                 return
             if outcome.sent:
                 await connection.copy_records_to_table(
@@ -258,16 +272,29 @@ class FeedLanes:
                 )
             await self._park(connection, feed, shard, outcome, now)
             first, last = _range(outcome.sent)
-            detail = {"sent": len(outcome.sent), "first": first, "last": last, "refused": len(outcome.refused), "behind": len(outcome.behind)}
+            detail = {
+                "sent": len(outcome.sent),
+                "first": first,
+                "last": last,
+                "refused": len(outcome.refused),
+                "behind": len(outcome.behind),
+            }
             if outcome.sent or outcome.refused or outcome.behind:
-                await append(connection, [Entry(now, "system:feeds", "feed.delivered", f"l/{feed.name}/{shard}", detail)])
+                await append(
+                    connection, [Entry(now, "system:feeds", "feed.delivered", f"l/{feed.name}/{shard}", detail)]
+                )
 
-    async def _park(self, connection: asyncpg.Connection, feed: Feed, shard: int, outcome: _Outcome, now: datetime) -> None:
+    async def _park(
+        self, connection: asyncpg.Connection, feed: Feed, shard: int, outcome: _Outcome, now: datetime
+    ) -> None:
         rows = [(i, "dead") for i in outcome.refused] + [(i, "behind") for i in outcome.behind]
         await connection.executemany(
             """INSERT INTO feed_parked (feed, shard, event_seq, event_at, key, state, error, at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING""",
-            [(feed.name, shard, i.seq, i.at, i.key, state, i.refused.cause if i.refused else None, now) for i, state in rows],
+            [
+                (feed.name, shard, i.seq, i.at, i.key, state, i.refused.cause if i.refused else None, now)
+                for i, state in rows
+            ],
         )
         for item in outcome.refused:
             refused = item.refused

@@ -14,7 +14,6 @@ from hilum.formats import hl7v2
 from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.reception import Problem, Reader, Reception
 
-
 KEPT_BYTES = 65_536
 """Of what is no message no more than this is kept: whoever cannot frame must not be able to fill the store."""
 
@@ -22,7 +21,9 @@ KEPT_BYTES = 65_536
 class Hl7Door:
     """One system's HL7 v2 messages, whatever transport carries them."""
 
-    def __init__(self, intake: Intake, reader: Reader, system: str, *, clock: Callable[[], datetime], transport: str = "mllp") -> None:
+    def __init__(
+        self, intake: Intake, reader: Reader, system: str, *, clock: Callable[[], datetime], transport: str = "mllp"
+    ) -> None:
         self._intake = intake
         self._reader = reader
         self._system = system
@@ -38,7 +39,9 @@ class Hl7Door:
     def refusal(self, data: bytes, why: str) -> bytes:
         """The answer to what is no message (half a frame, too large): AR, with the control id if one can be read."""
         finding = hl7v2.Finding("207", why)
-        return hl7v2.acknowledge(_header(data), "AR", (finding,), control_id=f"HR{next(self._numbers)}", timestamp=self._clock())
+        return hl7v2.acknowledge(
+            _header(data), "AR", (finding,), control_id=f"HR{next(self._numbers)}", timestamp=self._clock()
+        )
 
     def keep_refused(self, data: bytes, peer: str, why: str) -> asyncio.Future[None]:
         """Store what was refused, as evidence."""
@@ -48,7 +51,7 @@ class Hl7Door:
 
     def _acknowledge(self, receipt: Receipt, header: hl7v2.Header | None) -> bytes:
         problem = receipt.reception.problem
-        code = "AA" if problem is None else "AR" if problem.unsupported else "AE"
+        code: hl7v2.AckCode = "AA" if problem is None else "AR" if problem.unsupported else "AE"
         findings = () if problem is None else (hl7v2.Finding(problem.code, problem.text, problem.location or None),)
         number = f"H{receipt.subject[2:].replace('/', '-')}"
         return hl7v2.acknowledge(header, code, findings, control_id=number, timestamp=self._clock())

@@ -18,12 +18,15 @@ import asyncpg
 from hilum.audit.entry import at_text, entry_bytes
 from hilum.runtime import work_items
 from hilum.runtime.fault_points import point
-from hilum.runtime.reception import ACCEPTED, DUPLICATE, REFUSED, PreparedEvent, Reception
+from hilum.runtime.reception import ACCEPTED, DUPLICATE, REFUSED, PreparedEvent, Problem, Reception
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH_MESSAGES = 1000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
+
+UNSTORABLE = "a value is too long to be searched by, or has a character that no text may have (NUL)"
+_UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 _ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 38)) + ")"
 
@@ -43,10 +46,15 @@ class Receipt:
 
 @dataclass(slots=True)
 class Conflict:
-    """A second report of a fact that disagrees with the first on a field where all must agree."""
+    """A report that disagrees with the first of its fact, or that shows two facts (``first``, ``other``) to be one."""
 
     event: PreparedEvent
     first: str
+    other: str | None = None
+
+
+class _LearnedMeanwhile(Exception):
+    """Another shard stored an identity that this batch was about to teach."""
 
 
 @dataclass(slots=True)
@@ -78,7 +86,9 @@ class Intake:
     ``clock`` gives the time of receipt; ``actor`` is written into the audit log.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, name: str, clock: Callable[[], datetime], actor: str = "system:intake") -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, *, name: str, clock: Callable[[], datetime], actor: str = "system:intake"
+    ) -> None:
         self._pool = pool
         self._name = name
         self._clock = clock
@@ -92,6 +102,7 @@ class Intake:
         self._event_seq = 0
         self._lost: ShardLost | None = None
         self._connection: asyncpg.Connection | None = None
+        self._in_step = True  # Our numbers are those of the database; not known after a commit without an answer.
         self.counts: dict[tuple[str, str], list[int]] = {}
 
     @property
@@ -105,13 +116,16 @@ class Intake:
     async def start(self) -> None:
         """Take the shard: from now on a predecessor that is still alive cannot write it."""
         self._connection = await self._pool.acquire()
-        row = await self._connection.fetchrow(
-            """INSERT INTO intake_shard (shard, name, fence)
-               SELECT coalesce(max(shard), 0) + 1, $1, 1 FROM intake_shard
-               ON CONFLICT (name) DO UPDATE SET fence = intake_shard.fence + 1
-               RETURNING shard, fence, message_seq, event_seq""",
-            self._name,
-        )
+        async with self._connection.transaction():
+            # One after the other: two that start together must not both take the next number.
+            await self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('hilum'), hashtext('intake_shard'))")
+            row = await self._connection.fetchrow(
+                """INSERT INTO intake_shard (shard, name, fence)
+                   SELECT coalesce(max(shard), 0) + 1, $1, 1 FROM intake_shard
+                   ON CONFLICT (name) DO UPDATE SET fence = intake_shard.fence + 1
+                   RETURNING shard, fence, message_seq, event_seq""",
+                self._name,
+            )
         self._shard, self._fence = row["shard"], row["fence"]
         self._message_seq, self._event_seq = row["message_seq"], row["event_seq"]
         await self._connection.execute(
@@ -140,21 +154,49 @@ class Intake:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                batch = self._take()
-                try:
-                    rows = await self._store(batch)
-                except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
-                    self._fail(batch, error)
-                    await self._reconnect()
-                except Exception as error:
-                    self._fail(batch, error)
-                else:
-                    self._count(rows.receipts)
-                    for waiting, receipt in zip(batch, rows.receipts, strict=True):
-                        if not waiting.future.done():
-                            self._answer(waiting, receipt)
+                await self._commit(self._take())
         finally:
             self._flushing = None
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        """Bring a batch to its end: stored and answered, or nobody in it is acknowledged."""
+        try:
+            rows = await self._store(batch)
+        except _UNSTORABLE as error:
+            await self._find_unstorable(batch, error)
+        except Exception as error:  # noqa: BLE001 - Whatever it is, nobody of this batch is acknowledged.
+            self._in_step = False
+            self._fail(batch, error)
+        else:
+            self._count(rows.receipts)
+            for waiting, receipt in zip(batch, rows.receipts, strict=True):
+                if not waiting.future.done():
+                    self._answer(waiting, receipt)
+
+    async def _find_unstorable(self, batch: list[_Waiting], error: Exception) -> None:
+        """One message holds what no column can: it is refused alone, its neighbours are stored."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._commit(batch[:middle])
+            await self._commit(batch[middle:])
+            return
+        [waiting] = batch
+        if waiting.reception.problem is not None and waiting.reception.problem.text == UNSTORABLE:
+            self._fail(batch, error)
+            return
+        given = waiting.reception
+        problem = Problem("102", UNSTORABLE)
+        waiting.reception = Reception.refused(given.system, given.transport, given.peer, given.raw, problem)
+        waiting.reception.copy_of = given.copy_of
+        await self._commit(batch)
+
+    @staticmethod
+    def _search_by(columns: list[list[Any]], keys: list[tuple[str, str]], subject: str, now: datetime) -> None:
+        for value, kind in keys:
+            columns[0].append(value)
+            columns[1].append(kind)
+            columns[2].append(subject)
+            columns[3].append(now)
 
     def _count(self, receipts: list[Receipt]) -> None:
         for receipt in receipts:
@@ -167,7 +209,7 @@ class Intake:
     def _answer(waiting: _Waiting, receipt: Receipt) -> None:
         try:
             waiting.future.set_result(waiting.reply(receipt))
-        except Exception as error:  # noqa: BLE001 - one reply that cannot be written must not stop the batch.
+        except Exception as error:
             log.exception("no reply could be written for %s", receipt.subject)
             waiting.future.set_exception(error)
 
@@ -184,21 +226,43 @@ class Intake:
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         """Nobody is acknowledged: the senders keep their messages and send them again."""
         if isinstance(error, asyncpg.PostgresError) and error.sqlstate == "HL001":
-            self._lost = ShardLost(f"shard {self._shard} ({self._name}) was taken over by another process")
-            error = self._lost
+            error = self._taken_over()
+        if isinstance(error, ShardLost):
+            self._lost = error
         log.error("a batch of %d messages could not be stored: %s", len(batch), type(error).__name__)
         for waiting in batch:
             if not waiting.future.done():
                 waiting.future.set_exception(error)
 
-    async def _reconnect(self) -> None:
-        if self._connection is not None:
+    def _taken_over(self) -> ShardLost:
+        return ShardLost(f"shard {self._shard} ({self._name}) was taken over by another process")
+
+    async def _connected(self) -> asyncpg.Connection:
+        """The connection, and numbers that agree with the database.
+
+        After a commit whose answer was lost the database may be ahead of us. The shard is then taken again: the new fence
+        waits for that commit and shuts out one that is still on its way, and the numbers are those that were committed.
+        """
+        if self._connection is None or self._connection.is_closed():
+            self._in_step = False
             broken, self._connection = self._connection, None
-            await self._pool.release(broken)
-        self._connection = await self._pool.acquire()
+            if broken is not None:
+                await self._pool.release(broken)
+            self._connection = await self._pool.acquire()
+        if not self._in_step:
+            row = await self._connection.fetchrow(
+                """UPDATE intake_shard SET fence = fence + 1 WHERE shard = $1 AND fence = $2
+                   RETURNING fence, message_seq, event_seq""",
+                self._shard, self._fence,
+            )  # fmt: skip
+            if row is None:
+                raise self._taken_over()
+            self._fence, self._message_seq, self._event_seq = row["fence"], row["message_seq"], row["event_seq"]
+            self._in_step = True
+        return self._connection
 
     async def _store(self, batch: list[_Waiting]) -> _Rows:
-        assert self._connection is not None
+        connection = await self._connected()
         now = self._clock()
         known: dict[bytes, tuple[int, int, bytes | None]] = {}
         while True:
@@ -206,16 +270,18 @@ class Intake:
             point("intake.before_commit")
             try:
                 if rows.aliases or rows.conflicts:
-                    async with self._connection.transaction():
-                        await self._accept(rows, now)
-                        await self._learn(rows, now)
+                    async with connection.transaction():
+                        await self._accept(connection, rows, now)
+                        await self._learn(connection, rows, now)
                 else:
-                    await self._accept(rows, now)
-            except asyncpg.PostgresError as error:
-                if error.sqlstate != "HL002":
+                    await self._accept(connection, rows, now)
+            except asyncpg.DeadlockDetectedError:
+                continue  # Two shards taught each other's facts; the other one is through now.
+            except (asyncpg.PostgresError, _LearnedMeanwhile) as error:
+                if isinstance(error, asyncpg.PostgresError) and error.sqlstate != "HL002":
                     raise
                 identities = [i for w in batch for e in w.reception.events for i in e.identities]
-                found = await self._connection.fetch(
+                found = await connection.fetch(
                     "SELECT identity, shard, event_seq, agreed FROM fact WHERE identity = ANY($1::bytea[])", identities
                 )
                 known.update({r["identity"]: (r["shard"], r["event_seq"], r["agreed"]) for r in found})
@@ -224,23 +290,40 @@ class Intake:
             self._message_seq, self._event_seq = rows.message_seq, rows.event_seq
             return rows
 
-    async def _accept(self, rows: _Rows, now: datetime) -> None:
-        assert self._connection is not None
-        await self._connection.execute(
+    async def _accept(self, connection: asyncpg.Connection, rows: _Rows, now: datetime) -> None:
+        # Every shard locks facts in the same order, so that none waits for one that waits for it.
+        facts = [
+            list(column) for column in zip(*sorted(zip(*rows.facts, strict=True), key=_identity), strict=True)
+        ] or rows.facts
+        await connection.execute(
             _ACCEPT, self._shard, self._fence, rows.message_seq, rows.event_seq, self._shard,
-            *rows.messages, *rows.events, *rows.facts, *rows.keys, *rows.audit, now,
+            *rows.messages, *rows.events, *facts, *rows.keys, *rows.audit, now,
         )  # fmt: skip
 
-    async def _learn(self, rows: _Rows, now: datetime) -> None:
+    async def _learn(self, connection: asyncpg.Connection, rows: _Rows, now: datetime) -> None:
         """What a repeated report adds: its other identities, and a work item where it disagrees."""
-        assert self._connection is not None
-        await self._connection.executemany(
-            "INSERT INTO fact (identity, shard, event_seq, agreed, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-            [(i, s, e, a, now) for i, s, e, a in rows.aliases],
-        )
+        if rows.aliases:
+            columns = [list(column) for column in zip(*sorted(rows.aliases, key=_identity), strict=True)]
+            learned = await connection.fetchval(
+                """WITH learned AS (
+                     INSERT INTO fact (identity, shard, event_seq, agreed, at)
+                     SELECT u.*, $5 FROM unnest($1::bytea[], $2::int[], $3::bigint[], $4::bytea[]) AS u
+                     ON CONFLICT DO NOTHING RETURNING 1)
+                   SELECT count(*) FROM learned""",
+                *columns, now,
+            )  # fmt: skip
+            if learned < len(rows.aliases):
+                raise _LearnedMeanwhile
         for conflict, subject in rows.conflicts:
-            await work_items.conflicting_report(
-                self._connection, event_type=conflict.event.type, first=conflict.first, second=subject, now=now, actor=self._actor
+            tell = work_items.one_fact_twice if conflict.other is not None else work_items.conflicting_report
+            second = conflict.other if conflict.other is not None else subject
+            await tell(
+                connection,
+                event_type=conflict.event.type,
+                first=conflict.first,
+                second=second,
+                now=now,
+                actor=self._actor,
             )
 
     def _rows(self, batch: list[_Waiting], now: datetime, known: dict[bytes, tuple[int, int, bytes | None]]) -> _Rows:
@@ -258,21 +341,40 @@ class Intake:
             fresh = 0
             copy_of = reception.copy_of
             for event in reception.events:
-                original = next((seen[i] for i in event.identities if i in seen), None)
-                if original is not None:
+                originals = list(dict.fromkeys(seen[i] for i in event.identities if i in seen))
+                if originals:
+                    original = originals[0]
                     first = f"e/{original[0]}/{original[1]}"
                     copy_of = copy_of or first
-                    rows.aliases.extend((i, *original) for i in event.identities if i not in seen)
+                    unseen = [i for i in event.identities if i not in seen]
+                    rows.aliases.extend((i, *original) for i in unseen)
+                    # A report that brings a new identity (a serial) is found by it, at the fact it repeats.
+                    self._search_by(k, event.keys if unseen else [], first, now)
                     for identity in event.identities:
                         seen.setdefault(identity, original)
                     if event.agreed is not None and original[2] is not None and event.agreed != original[2]:
                         rows.conflicts.append((Conflict(event, first), subject))
+                    for other in originals[1:]:
+                        one, two = sorted([original[:2], other[:2]])
+                        tie = Conflict(event, f"e/{one[0]}/{one[1]}", f"e/{two[0]}/{two[1]}")
+                        rows.conflicts.append((tie, subject))
                     continue
                 fresh += 1
                 rows.event_seq += 1
                 event_seq = rows.event_seq
                 event_subject = f"e/{shard}/{event_seq}"
-                row: tuple[Any, ...] = (event_seq, now, event.type, event.version, event.key, event.facility, seq, event.mapping, event.copy_of, event.payload)
+                row: tuple[Any, ...] = (
+                    event_seq,
+                    now,
+                    event.type,
+                    event.version,
+                    event.key,
+                    event.facility,
+                    seq,
+                    event.mapping,
+                    event.copy_of,
+                    event.payload,
+                )
                 for column, value in zip(e, row, strict=True):
                     column.append(value)
                 for identity in event.identities:
@@ -280,12 +382,10 @@ class Intake:
                     f[0].append(identity)
                     f[1].append(event_seq)
                     f[2].append(event.agreed)
-                for value, kind in event.keys:
-                    k[0].append(value)
-                    k[1].append(kind)
-                    k[2].append(event_subject)
-                    k[3].append(now)
-            status = REFUSED if reception.problem is not None else ACCEPTED if fresh or not reception.events else DUPLICATE
+                self._search_by(k, event.keys, event_subject, now)
+            status = (
+                REFUSED if reception.problem is not None else ACCEPTED if fresh or not reception.events else DUPLICATE
+            )
             row = (
                 seq, now, reception.system, reception.transport, reception.peer, reception.type, reception.control_id,
                 status, str(reception.problem) if reception.problem is not None else None, copy_of, reception.digest, reception.raw,
@@ -300,9 +400,18 @@ class Intake:
             a[0].append(subject)
             a[1].append(
                 entry_bytes(
-                    at, self._actor, f"message.{status}", subject,
-                    b'{"events":%d,"sha256":"%s","system":"%s"}' % (fresh, reception.digest.hex().encode(), reception.system.encode()),
+                    at,
+                    self._actor,
+                    f"message.{status}",
+                    subject,
+                    b'{"events":%d,"sha256":"%s","system":"%s"}'
+                    % (fresh, reception.digest.hex().encode(), reception.system.encode()),
                 )  # fmt: skip
             )
             rows.receipts.append(Receipt(subject, status, reception))
         return rows
+
+
+def _identity(row: tuple[Any, ...]) -> bytes:
+    identity: bytes = row[0]
+    return identity

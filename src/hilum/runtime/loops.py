@@ -47,7 +47,11 @@ async def standing(
             raise
         except Exception as error:
             failures += 1
-            level = logging.WARNING if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError) else logging.ERROR
+            level = (
+                logging.WARNING
+                if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError)
+                else logging.ERROR
+            )
             log.log(level, "%s failed (%s), trying again", name, type(error).__name__, exc_info=level == logging.ERROR)
             await asyncio.sleep(min(0.2 * 2**failures, MAX_BACKOFF_SECONDS))
             continue

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from hilum.authoring.contract import Agreed, Contract, getter, key_fields, marked
-from hilum.authoring.estate import Estate, MllpListen
+from hilum.authoring.estate import Estate
 from hilum.authoring.failures import Rejected
 from hilum.authoring.flow import Mapping
 from hilum.formats import hl7v2
@@ -148,7 +148,10 @@ class Reader:
             versions = self._versions.get(system)
             if versions and header.version not in versions:
                 reception.problem = Problem(
-                    "203", f"version {header.version or 'missing'} is not agreed; send one of {', '.join(sorted(versions))}", "MSH-12", True
+                    "203",
+                    f"version {header.version or 'missing'} is not agreed; send one of {', '.join(sorted(versions))}",
+                    "MSH-12",
+                    True,
                 )
                 return reception, header
             if not reception.control_id:
@@ -156,7 +159,9 @@ class Reader:
                 return reception, header
             known = self._mappings.get((system, reception.type))
             if known is None:
-                reception.problem = Problem("200", f"message type {reception.type or 'missing'} is not taken from {system}", "MSH-9", True)
+                reception.problem = Problem(
+                    "200", f"message type {reception.type or 'missing'} is not taken from {system}", "MSH-9", True
+                )
                 return reception, header
             message = hl7v2.Message.parse(raw)
             self._map(reception, known, message)
@@ -174,7 +179,9 @@ class Reader:
             return reception
         kind = document.get(type_field) if isinstance(document, dict) else None
         if not isinstance(kind, str):
-            reception.problem = Problem("type", f"the member {type_field!r} that names the message's type is missing", unsupported=True)
+            reception.problem = Problem(
+                "type", f"the member {type_field!r} that names the message's type is missing", unsupported=True
+            )
             return reception
         reception.type = kind[:100]
         known = self._mappings.get((system, kind))
@@ -213,7 +220,10 @@ class Reader:
         else:
             for event in prepared:
                 if not event.identities:
-                    reception.problem = Problem("101", f"event {event.type} has none of its identities, so a resend could not be told from a second fact")
+                    reception.problem = Problem(
+                        "101",
+                        f"event {event.type} has none of its identities, so a resend could not be told from a second fact",
+                    )
                     return
             reception.events = prepared
 
@@ -240,5 +250,3 @@ def ordering_of(estate: Estate, contract: type[Contract]) -> str:
         if flow.ordering:
             return flow.ordering
     return contract.identities[0][0] if contract.identities else next(iter(contract.model_fields))
-
-

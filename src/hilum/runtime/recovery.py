@@ -21,7 +21,9 @@ RETRY_PARKED_SECONDS = 2.0
 class Recovery:
     """Probes open circuits and lets parked cases go."""
 
-    def __init__(self, pool: asyncpg.Pool, connections: Connections, breakers: Breakers, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, connections: Connections, breakers: Breakers, *, clock: Callable[[], datetime]
+    ) -> None:
         self._pool = pool
         self._connections = connections
         self._breakers = breakers

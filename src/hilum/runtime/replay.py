@@ -58,11 +58,20 @@ class EmptySelection(ValueError):
 
 
 async def request(
-    connection: asyncpg.Connection, selection: Selection, *, dry_run: bool, rate_per_second: float, actor: str, reason: str, now: datetime
+    connection: asyncpg.Connection,
+    selection: Selection,
+    *,
+    dry_run: bool,
+    rate_per_second: float,
+    actor: str,
+    reason: str,
+    now: datetime,
 ) -> int:
     """Ask for a replay; the platform runs it. Returns the job's number."""
     if not any(vars(selection).values()):
-        raise EmptySelection("Say what to replay: an address such as m/1/7 or e/1/9, or --system, --type, --status, --since.")
+        raise EmptySelection(
+            "Say what to replay: an address such as m/1/7 or e/1/9, or --system, --type, --status, --since."
+        )
     async with connection.transaction():
         job: int = await connection.fetchval(
             """INSERT INTO replay_job (selection, dry_run, rate_per_second, actor, reason, created_at, updated_at)
@@ -143,10 +152,16 @@ class Replayer:
             return await self._message(int(shard), int(seq), subject, dry_run=job["dry_run"])
         if kind == "e":
             return await self._event(int(shard), int(seq), dry_run=job["dry_run"])
-        return "refused", None, "only messages (m/...) and events (e/...) are replayed; cases are released from their work item"
+        return (
+            "refused",
+            None,
+            "only messages (m/...) and events (e/...) are replayed; cases are released from their work item",
+        )
 
     async def _message(self, shard: int, seq: int, subject: str, *, dry_run: bool) -> tuple[str, str | None, str]:
-        row = await self._pool.fetchrow("SELECT system, type, raw FROM message WHERE shard = $1 AND seq = $2", shard, seq)
+        row = await self._pool.fetchrow(
+            "SELECT system, type, raw FROM message WHERE shard = $1 AND seq = $2", shard, seq
+        )
         if row is None:
             return "refused", None, "the message is past its retention; its facts remain known"
         reception = self._reader.again(row["system"], row["type"], row["raw"], "replay", "")
@@ -154,13 +169,20 @@ class Replayer:
         if reception.problem is not None:
             return "refused", None, str(reception.problem)
         identities = [i for e in reception.events for i in e.identities]
-        known = {r["identity"] for r in await self._pool.fetch("SELECT identity FROM fact WHERE identity = ANY($1)", identities)}
+        known = {
+            r["identity"]
+            for r in await self._pool.fetch("SELECT identity FROM fact WHERE identity = ANY($1)", identities)
+        }
         fresh = [e for e in reception.events if not any(i in known for i in e.identities)]
         words = ", ".join(sorted({e.type for e in fresh}))
         if dry_run:
             return ("new_event", None, f"would make {words}") if fresh else ("none", None, "every fact is known")
         receipt: Receipt = await self._intake.submit(reception, lambda r: r)
-        return ("new_event", receipt.subject, f"made {words}") if fresh else ("none", receipt.subject, "every fact is known")
+        return (
+            ("new_event", receipt.subject, f"made {words}")
+            if fresh
+            else ("none", receipt.subject, "every fact is known")
+        )
 
     async def _event(self, shard: int, seq: int, *, dry_run: bool) -> tuple[str, str | None, str]:
         row = await self._pool.fetchrow("SELECT * FROM event WHERE shard = $1 AND seq = $2", shard, seq)
@@ -183,7 +205,10 @@ class Replayer:
                         case_id, flow.name, flow.version, value_at(event, flow.ordering), criticality_rank(flow.criticality),
                         row["facility"], shard, seq, row["at"], now,
                     )  # fmt: skip
-                    await append(connection, [Entry(now, "system:replay", "case.opened", f"c/{case_id}", {"event": f"e/{shard}/{seq}"})])
+                    await append(
+                        connection,
+                        [Entry(now, "system:replay", "case.opened", f"c/{case_id}", {"event": f"e/{shard}/{seq}"})],
+                    )
                     await connection.execute("SELECT pg_notify('hilum_cases', '')")
         if not opened:
             return "none", None, "every flow on this event has its case"
@@ -207,11 +232,16 @@ class Replayer:
     async def _end(self, job: Mapping[str, Any]) -> None:
         now = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch("SELECT change, count(*) AS n FROM replay_result WHERE job = $1 GROUP BY change ORDER BY change", job["id"])
+            rows = await connection.fetch(
+                "SELECT change, count(*) AS n FROM replay_result WHERE job = $1 GROUP BY change ORDER BY change",
+                job["id"],
+            )
             summary = ", ".join(f"{r['n']} {r['change']}" for r in rows) or "nothing selected"
             ended = await connection.fetchval(
                 "UPDATE replay_job SET state = 'done', summary = $2, updated_at = $3 WHERE id = $1 AND state = 'running' RETURNING 1",
                 job["id"], summary, now,
             )  # fmt: skip
             if ended:
-                await append(connection, [Entry(now, "system:replay", "replay.done", f"r/{job['id']}", {"summary": summary})])
+                await append(
+                    connection, [Entry(now, "system:replay", "replay.done", f"r/{job['id']}", {"summary": summary})]
+                )

@@ -33,6 +33,7 @@ class Role:
     name: str
     arguments: list[str]
     process: subprocess.Popen[bytes] | None = None
+    successor: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restarts: int = 0
     next_start: float = 0.0
@@ -58,12 +59,21 @@ class Supervisor:
             self._start(role)
 
     def _start(self, role: Role) -> None:
+        role.process, role.successor = role.successor if role.successor is not None else self._launch(role), None
+        role.started_at = time.monotonic()
+
+    def _launch(self, role: Role) -> subprocess.Popen[bytes]:
         with (self.log_folder / f"{role.name}.log").open("ab") as out:
-            role.process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "hilum.app", "serve", *role.arguments],
                 stdin=subprocess.PIPE, stdout=out, stderr=out, env=self.environment, start_new_session=True,
             )  # fmt: skip
-        role.started_at = time.monotonic()
+
+    def start_ahead(self, name: str) -> None:
+        """Start a worker's next process while the present one runs: it loads, then waits for the name to be free."""
+        for role in self.roles:
+            if role.name == name and role.successor is None:
+                role.successor = self._launch(role)
 
     def watch(self) -> None:
         """Look once; start again what has died, slower each time it dies young."""
@@ -81,9 +91,19 @@ class Supervisor:
                 role.next_start = 0.0
                 self._start(role)
 
+    def start_again(self) -> list[str]:
+        """Start what has died at once, as an operator would; which roles those were."""
+        dead = [role for role in self.roles if role.process is None or role.process.poll() is not None]
+        for role in dead:
+            role.next_start = 0.0
+            role.restarts = 0
+            self._start(role)
+        return [role.name for role in dead]
+
     def stop(self, grace_seconds: float = 10.0) -> None:
         self._stopping.set()
-        running = [r.process for r in self.roles if r.process is not None and r.process.poll() is None]
+        started = [process for r in self.roles for process in (r.successor, r.process) if process is not None]
+        running = [process for process in started if process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + grace_seconds
@@ -97,8 +117,16 @@ class Supervisor:
 
 @contextlib.contextmanager
 def running_platform(
-    *, estate: Path, data: Path, database_url: str | None, overlay: Path | None, tower_port: int, webhook_port: int = 0,
-    workers: int = 1, restart: bool = True, environment: dict[str, str] | None = None,
+    *,
+    estate: Path,
+    data: Path,
+    database_url: str | None,
+    overlay: Path | None,
+    tower_port: int,
+    webhook_port: int = 0,
+    workers: int = 1,
+    restart: bool = True,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[tuple[Supervisor, dict[str, Any]]]:
     """The whole platform while the block runs. Yields the supervisor and what ``runtime.json`` says."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -115,8 +143,13 @@ def running_platform(
         roles = [Role("intake-1", ["intake", "--name", "intake-1", "--port", str(webhook_port), *common])]
         roles += [Role(f"worker-{n}", ["worker", "--name", f"worker-{n}", *common]) for n in range(1, workers + 1)]
         roles.append(Role("tower", ["tower", "--name", "tower", "--port", str(tower_port), *common]))
-        runtime: dict[str, Any] = {"pid": os.getpid(), "database_url": url, "estate": str(estate.resolve()),
-            "overlay": str(overlay.resolve()) if overlay is not None else None, "roles": [r.name for r in roles]}
+        runtime: dict[str, Any] = {
+            "pid": os.getpid(),
+            "database_url": url,
+            "estate": str(estate.resolve()),
+            "overlay": str(overlay.resolve()) if overlay is not None else None,
+            "roles": [r.name for r in roles],
+        }
         runtime_file = data / "runtime.json"
         runtime_file.write_bytes(orjson.dumps(runtime, option=orjson.OPT_INDENT_2))
         runtime_file.chmod(0o600)
@@ -131,7 +164,18 @@ def running_platform(
 
 def _prepare(estate: Path, data: Path, url: str, overlay: Path | None) -> None:
     """Migrations and crosswalk tables: in a process of its own, so that this one stays small and single-threaded."""
-    command = [sys.executable, "-m", "hilum.app", "prepare", "--estate", str(estate), "--data", str(data), "--database-url", url]
+    command = [
+        sys.executable,
+        "-m",
+        "hilum.app",
+        "prepare",
+        "--estate",
+        str(estate),
+        "--data",
+        str(data),
+        "--database-url",
+        url,
+    ]
     if overlay is not None:
         command += ["--overlay", str(overlay)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -147,8 +191,10 @@ def wait_ready(supervisor: Supervisor, data: Path, *, timeout_seconds: float = 6
         supervisor.watch()
         for role in supervisor.roles:
             place = data / f"ready-{role.name}.json"
-            if role.name not in ready and place.exists():
-                ready[role.name] = orjson.loads(place.read_bytes())
+            if role.name not in ready and role.process is not None and place.exists():
+                says = orjson.loads(place.read_bytes())
+                if says["pid"] == role.process.pid:  # Not what its predecessor said.
+                    ready[role.name] = says
         if time.monotonic() > deadline:
             waiting = [r.name for r in supervisor.roles if r.name not in ready]
             raise NotStarted(f"{', '.join(waiting)} did not start within {timeout_seconds:g} s; see {data / 'logs'}")

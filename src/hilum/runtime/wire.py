@@ -23,7 +23,12 @@ def _returns(signature: Callable[..., Any]) -> Any:
 
 def dump_arguments(arguments: Mapping[str, Any]) -> bytes:
     """The arguments of a command as JSON, for the record and for people."""
-    return to_json({name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value for name, value in arguments.items()})
+    return to_json(
+        {
+            name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            for name, value in arguments.items()
+        }
+    )
 
 
 def dump_result(signature: Callable[..., Any], result: Any) -> bytes:

@@ -81,7 +81,30 @@ async def conflicting_report(
     )
 
 
-async def release(connection: asyncpg.Connection, item: int, *, now: datetime, actor: str, subject: str | None = None) -> list[str]:
+async def one_fact_twice(
+    connection: asyncpg.Connection, *, event_type: str, first: str, second: str, now: datetime, actor: str
+) -> int:
+    """A later report shows that two facts are one: both have had their effect, and a person takes one back."""
+    return await join(
+        connection,
+        Exceptional(
+            queue="conflicts",
+            cause=f"OneFactTwice:{first}+{second}",
+            title=f"Two {event_type} are one ({first}, {second})",
+            remedy="Each was reported under an identity of its own and acted upon. Take the effects of the second back in the "
+            "systems its trace shows, then release.",
+            due_hours=24,
+            subject=second,
+            at_risk_usd=Decimal(0),
+        ),
+        now=now,
+        actor=actor,
+    )
+
+
+async def release(
+    connection: asyncpg.Connection, item: int, *, now: datetime, actor: str, subject: str | None = None
+) -> list[str]:
     """Let what waits go on: the whole item, or one subject of it. Returns the subjects released."""
     return await _close(connection, item, RELEASED, now=now, actor=actor, reason=None, subject=subject)
 
@@ -107,15 +130,26 @@ async def _open_item(connection: asyncpg.Connection, item: int) -> asyncpg.Recor
     if row is None:
         raise NotOpen(f"There is no work item {item}. `hilum queue` lists the open ones.")
     if row["state"] != OPEN:
-        raise NotOpen(f"Work item {item} was {row['state']} by {row['closed_by']} at {row['closed_at']:%Y-%m-%d %H:%M} UTC.")
+        raise NotOpen(
+            f"Work item {item} was {row['state']} by {row['closed_by']} at {row['closed_at']:%Y-%m-%d %H:%M} UTC."
+        )
     return row
 
 
 async def _close(
-    connection: asyncpg.Connection, item: int, state: str, *, now: datetime, actor: str, reason: str | None, subject: str | None
+    connection: asyncpg.Connection,
+    item: int,
+    state: str,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str | None,
+    subject: str | None,
 ) -> list[str]:
     await _open_item(connection, item)
-    rows = await connection.fetch("SELECT subject, at_risk_usd FROM work_item_case WHERE work_item = $1 ORDER BY at, subject", item)
+    rows = await connection.fetch(
+        "SELECT subject, at_risk_usd FROM work_item_case WHERE work_item = $1 ORDER BY at, subject", item
+    )
     chosen = [r for r in rows if subject is None or r["subject"] == subject]
     if subject is not None and not chosen:
         raise NotOpen(f"{subject} does not wait in work item {item}.")
@@ -127,7 +161,9 @@ async def _close(
         )  # fmt: skip
     else:
         at_risk = sum((r["at_risk_usd"] for r in chosen), Decimal(0))
-        await connection.execute("DELETE FROM work_item_case WHERE work_item = $1 AND subject = ANY($2)", item, subjects)
+        await connection.execute(
+            "DELETE FROM work_item_case WHERE work_item = $1 AND subject = ANY($2)", item, subjects
+        )
         await connection.execute(
             "UPDATE work_item SET at_risk_usd = at_risk_usd - $2, updated_at = $3 WHERE id = $1", item, at_risk, now
         )

@@ -76,7 +76,9 @@ class Worker:
             pool, executor=settings.executor, role="worker", pid=settings.pid, host=settings.host,
             flows_version=estate.flows_version, clock=clock,
         )  # fmt: skip
-        self._feeds = FeedLanes(pool, estate, connections, self._breakers, executor=settings.executor, clock=clock, rng=rng)
+        self._feeds = FeedLanes(
+            pool, estate, connections, self._breakers, executor=settings.executor, clock=clock, rng=rng
+        )
         self._dispatcher = Dispatcher(pool, estate, clock=clock)
         self._recovery = Recovery(pool, connections, self._breakers, clock=clock)
         self._replay_intake = Intake(pool, name=f"replay:{settings.executor}", clock=clock, actor="system:replay")
@@ -116,7 +118,9 @@ class Worker:
     def _stand(
         self, name: str, work: Callable[[], Awaitable[int]], every_seconds: float, woken: asyncio.Event | None = None
     ) -> None:
-        task = asyncio.get_running_loop().create_task(standing(name, work, every_seconds=every_seconds, woken=woken), name=name)
+        task = asyncio.get_running_loop().create_task(
+            standing(name, work, every_seconds=every_seconds, woken=woken), name=name
+        )
         self._tasks.append(task)
 
     async def stop(self) -> None:
@@ -152,7 +156,8 @@ class Worker:
                 dropped = await drop_partitions(connection, before)
                 if dropped:
                     entries = [
-                        Entry(now, "system:retention", MESSAGE_EXPIRED, f"m/{r['shard']}", {"through_seq": r["seq"]}) for r in expired
+                        Entry(now, "system:retention", MESSAGE_EXPIRED, f"m/{r['shard']}", {"through_seq": r["seq"]})
+                        for r in expired
                     ]
                     await append(connection, entries)
                     log.info("retention dropped %s", ", ".join(dropped))

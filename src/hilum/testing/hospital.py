@@ -19,9 +19,11 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
+import sys
 import time
 from base64 import b64encode
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +57,7 @@ class ErpAddress:
 
 
 class Hospital:
-    """One world. ``environment`` is added to that of the platform's processes (faults)."""
+    """One world. ``environment`` is added to that of the platform's processes; ``faults`` lets them die where it is ordered."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Hospital:
         positions: tuple[Mapping[str, Any], ...] = (),
         policy: Mapping[str, Any] | None = None,
         tower_port: int = 0,
+        faults: bool = False,
     ) -> None:
         self.directory = directory
         self.data = directory / "data"
@@ -77,6 +80,10 @@ class Hospital:
         self._given_url = database_url
         self._workers = workers
         self._environment = dict(environment or {})
+        self._order = directory / "dies-at"
+        if faults:
+            self._environment["HILUM_FAULT_ORDER"] = str(self._order)
+            self._environment["HILUM_FAULT_RECORD"] = str(directory / "points-passed")
         self._positions = positions
         self._policy = dict(policy or {})
         self._tower_port = tower_port
@@ -147,33 +154,67 @@ class Hospital:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
-    def waits_for_death(self, role: str, *, seconds: float = 30.0) -> bool:
-        """Whether a process of the platform (with a fault armed) dies within ``seconds``; it is not restarted here."""
+    def dies_at(self, point: str) -> None:
+        """The process of the platform that next passes the point dies there (``faults`` must have been asked for)."""
+        part = self._order.with_suffix(".part")
+        part.write_text(point)
+        part.rename(self._order)
+
+    def died(self, *, seconds: float = 30.0) -> str:
+        """Wait for the death that was ordered; which role it was. It is not started again here."""
         assert self.supervisor is not None
-        [process] = [r.process for r in self.supervisor.roles if r.name == role and r.process is not None]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if process.poll() is not None:
-                return True
-            time.sleep(0.02)
-        return False
+            for role in self.supervisor.roles:
+                if not self._order.exists() and role.process is not None and role.process.poll() == -signal.SIGKILL:
+                    return role.name
+            time.sleep(0.01)
+        point = self._order.read_text() if self._order.exists() else "a point that was passed"
+        self._order.unlink(missing_ok=True)
+        raise NotSettled(f"nobody died within {seconds:g} s at {point}")
+
+    def points_passed(self) -> list[str]:
+        """The names of all fault points passed so far, in the order of their first passing."""
+        place = self.directory / "points-passed"
+        return list(dict.fromkeys(place.read_text().splitlines())) if place.exists() else []
 
     def revives(self) -> None:
-        """Start again what died, without its faults."""
+        """Start again what died, and wait until it is ready."""
         assert self.supervisor is not None
-        self.supervisor.environment.pop("HILUM_FAULT", None)
-        for role in self.supervisor.roles:
-            if role.process is not None and role.process.poll() is not None:
-                (self.data / f"ready-{role.name}.json").unlink(missing_ok=True)
-        self.supervisor.restart = True
+        self.supervisor.start_again()
         wait_ready(self.supervisor, self.data)
+
+    def hilum(self, *arguments: str) -> dict[str, Any]:
+        """Ask the platform as a person would, by the command line; what it says as JSON."""
+        command = [sys.executable, "-m", "hilum.app", *arguments, "--data", str(self.data), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not done.stdout.strip():
+            raise AssertionError(f"`hilum {' '.join(arguments)}` said nothing: {done.stderr.strip()}")
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     # --- what happens at the hospital
 
-    def shelf(self, location: str, item: str, *, on_hand: int, reorder_point: int = 2, par: int = 6) -> None:
-        """Set a shelf up."""
-        position = {"location": location, "item": item, "on_hand": on_hand, "reorder_point": reorder_point, "par": par}
+    def shelf(
+        self, location: str, item: str, *, on_hand: int, reorder_point: int = 2, par: int = 6, receipt: str = "RC-0"
+    ) -> None:
+        """Set a shelf up, as the ``receipt`` left it."""
+        position = {
+            "location": location, "item": item, "on_hand": on_hand, "reorder_point": reorder_point, "par": par,
+            "last_receipt": receipt,
+        }  # fmt: skip
         self.inventory.ask("POST", "/positions", [position], token=self._token)
+
+    def receives(self, location: str, item: str, quantity: int, *, receipt: str) -> None:
+        """Goods arrive at a shelf."""
+        body = {"location": location, "item": item, "quantity": quantity, "receipt": receipt}
+        self.inventory.ask("POST", "/receipts", body, token=self._token)
+
+    def counts(self, location: str, item: str, on_hand: int) -> None:
+        """Somebody counts a shelf."""
+        self.inventory.ask(
+            "POST", "/counts", {"location": location, "item": item, "on_hand": on_hand}, token=self._token
+        )
 
     def uses(
         self,
@@ -194,7 +235,9 @@ class Hospital:
             )
         )  # fmt: skip
 
-    def scans(self, usage_id: str, charge_code: str, *, quantity: int = 1, facility: str = "ST-MARY", department: str = "OR") -> None:
+    def scans(
+        self, usage_id: str, charge_code: str, *, quantity: int = 1, facility: str = "ST-MARY", department: str = "OR"
+    ) -> None:
         """The inventory platform reports a scan by its signed webhook."""
         report = {
             "type": "consumption", "usage_id": usage_id, "charge_code": charge_code, "quantity": quantity,
@@ -287,8 +330,8 @@ class Hospital:
 
         return self.on_database(work)
 
-    def on_database(self, work: Any) -> Any:
-        async def all_of_it() -> Any:
+    def on_database(self, work: Callable[[asyncpg.Pool], Coroutine[Any, Any, T]]) -> T:
+        async def all_of_it() -> T:
             pool = await open_pool(self.database_url, min_size=1, max_size=2, application_name="hospital")
             try:
                 return await work(pool)

@@ -1,6 +1,6 @@
 """Rehearsing a flow without a platform: the author's unit test, answered by plain objects.
 
-    rehearse(implant_usage, used, systems={"stock": shelf_of(5), "erp": tariff}, crosswalks={...})
+rehearse(implant_usage, used, systems={"stock": shelf_of(5), "erp": tariff}, crosswalks={...})
 """
 
 from __future__ import annotations

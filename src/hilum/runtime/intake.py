@@ -243,7 +243,7 @@ class Intake:
         After a commit whose answer was lost the database may be ahead of us. The shard is then taken again: the new fence
         waits for that commit and shuts out one that is still on its way, and the numbers are those that were committed.
         """
-        if self._connection is None or self._connection.is_closed():
+        if self._connection is None or _is_lost(self._connection):
             self._in_step = False
             broken, self._connection = self._connection, None
             if broken is not None:
@@ -406,7 +406,7 @@ class Intake:
                     subject,
                     b'{"events":%d,"sha256":"%s","system":"%s"}'
                     % (fresh, reception.digest.hex().encode(), reception.system.encode()),
-                )  # fmt: skip
+                )
             )
             rows.receipts.append(Receipt(subject, status, reception))
         return rows
@@ -415,3 +415,11 @@ class Intake:
 def _identity(row: tuple[Any, ...]) -> bytes:
     identity: bytes = row[0]
     return identity
+
+
+def _is_lost(connection: asyncpg.Connection) -> bool:
+    try:
+        closed: bool = connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # The pool took it back when it was cut.
+    return closed

@@ -80,7 +80,7 @@ class Header:
         text = self.component(number, component)
         if not text or text == '""':
             return None
-        codec = CODECS.get(self.component(18, 1), "utf-8")
+        codec = CODECS.get(self.charset, "utf-8")
         if not text.isascii():
             text = text.encode("latin-1").decode(codec, "replace")
         mark = self.delimiters.escape
@@ -126,8 +126,8 @@ class Header:
 
     @property
     def charset(self) -> str:
-        """MSH-18 as sent, "" when not declared."""
-        return self.component(18, 1)
+        """MSH-18, "" when not declared."""
+        return unescaper(self.delimiters, "ascii")(self.component(18, 1))
 
     @property
     def codec(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from itertools import islice
 
+from hilum.formats.hl7v2.delimiters import NULL, Delimiters
 from hilum.formats.hl7v2.findings import Code, Finding, HL7Error
 from hilum.formats.hl7v2.message import Message, Segment
 from hilum.formats.hl7v2.structures import (
@@ -53,7 +54,7 @@ def _findings(message: Message, profile: Profile | None) -> Iterator[Finding]:
     if profile is not None:
         yield from _needs(message, profile)
     for segment in message:
-        yield from _segment(segment, profile)
+        yield from _segment(segment, profile, message.delimiters)
 
 
 def _needs(message: Message, profile: Profile) -> Iterator[Finding]:
@@ -72,23 +73,29 @@ def _needs(message: Message, profile: Profile) -> Iterator[Finding]:
         reached, before = present[0].position, need.name
 
 
-def _segment(segment: Segment, profile: Profile | None) -> Iterator[Finding]:
+def _segment(segment: Segment, profile: Profile | None, delimiters: Delimiters) -> Iterator[Finding]:
     name = segment.name
     wanted = REQUIRED.get(name, ()) + (profile.fields.get(name, ()) if profile is not None else ())
     for path in wanted:
         if segment.get(path) is None:
             yield Finding(Code.REQUIRED_FIELD_MISSING, "a required field is missing", segment.path(path))
     for number, kind in TYPES.get(name, {}).items():
-        for repetition in range(1, segment.repetitions(str(number)) + 1):
-            path = f"{number}[{repetition}].1"
-            value = segment.get(path)
-            if value is not None and (problem := _problem(value, kind)) is not None:
-                yield Finding(Code.DATA_TYPE, problem, segment.path(path))
+        for repetition, value in _first_components(segment.whole(number), delimiters):
+            if (problem := _problem(value, kind)) is not None:
+                yield Finding(Code.DATA_TYPE, problem, segment.path(f"{number}[{repetition}].1"))
     if len(segment.text) > FIELD_MAX_CHARACTERS:
         for number in range(1, segment.length + 1):
             if (name, number) not in UNLIMITED and len(segment.whole(number)) > FIELD_MAX_CHARACTERS:
                 text = f"the field is longer than {FIELD_MAX_CHARACTERS} characters"
                 yield Finding(Code.DATA_TYPE, text, segment.path(str(number)), "warning")
+
+
+def _first_components(text: str, delimiters: Delimiters) -> Iterator[tuple[int, str]]:
+    """The first component of each repetition that has one; split once, because a field may have a million repetitions."""
+    for repetition, part in enumerate(text.split(delimiters.repetition) if delimiters.repetition else [text], 1):
+        value = part.partition(delimiters.component)[0] if delimiters.component else part
+        if value and value != NULL:
+            yield repetition, value
 
 
 def _problem(value: str, kind: str) -> str | None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from hilum.formats.hl7v2.charsets import codec_of
-from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters, escaper
+from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters, escaper, unescape
 from hilum.formats.hl7v2.findings import Code, HL7Error
 
 Leaf: TypeAlias = str | int | Decimal | None
@@ -39,10 +39,12 @@ def build(segments: Sequence[Sequence[Field]], *, delimiters: Delimiters = STAND
     lines = [_line(segment, delimiters, escape) for segment in segments]
     text = "\r".join(lines) + "\r"
     header = lines[0].split(delimiters.field)
-    declared = header[17].split(delimiters.repetition or "~")[0] if len(header) > 17 else ""
+    first = header[17].split(delimiters.repetition or "~")[0] if len(header) > 17 else ""
+    declared = unescape(first, delimiters, "ascii")
     if not declared and not text.isascii():
         header.extend([""] * (18 - len(header)))
-        declared = header[17] = "UNICODE UTF-8"
+        declared = "UNICODE UTF-8"
+        header[17] = escape(declared)
         text = "\r".join([delimiters.field.join(header), *lines[1:]]) + "\r"
     try:
         return text.encode(codec_of(declared))

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
+from pydantic import ValidationError
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.contract import value_at
 from hilum.authoring.estate import Estate
 from hilum.authoring.flow import Flow, criticality_rank
+from hilum.runtime import work_items
 from hilum.runtime.fault_points import point
 
 log = logging.getLogger(__name__)
@@ -32,9 +35,13 @@ class Dispatcher:
     def __init__(self, pool: asyncpg.Pool, estate: Estate, *, clock: Callable[[], datetime]) -> None:
         self._pool = pool
         self._clock = clock
+        self._estate = estate
         self._flows: dict[str, list[Flow]] = {}
         for flow in estate.flows.values():
             self._flows.setdefault(flow.on.type_name(), []).append(flow)
+
+    def _owner(self, flow: Flow) -> str:
+        return self._estate.queues.get("integration", flow.owner)
 
     async def run_once(self) -> int:
         """Read each shard once; how many events were read."""
@@ -80,11 +87,19 @@ class Dispatcher:
             return
         rows = []
         for flow, record in cases:
-            event = flow.on.model_validate_json(record["payload"])
+            try:
+                event = flow.on.model_validate_json(record["payload"])
+                key, ordering = _required(event, flow.key, flow), _required(event, flow.ordering, flow)
+            except (ValidationError, LookupError) as error:
+                # This event alone cannot become a case; the shard goes on and a person hears of it.
+                await _unreadable(connection, flow, f"e/{shard}/{record['seq']}", error, self._owner(flow), now)
+                continue
+            place = (record["facility"], shard, record["seq"], record["at"])
             rows.append(
-                (f"{flow.name}/{_required(event, flow.key, flow)}", flow.name, flow.version, _required(event, flow.ordering, flow),
-                 criticality_rank(flow.criticality), record["facility"], shard, record["seq"], record["at"])
-            )  # fmt: skip
+                (f"{flow.name}/{key}", flow.name, flow.version, ordering, criticality_rank(flow.criticality), *place)
+            )
+        if not rows:
+            return
         columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
         opened = await connection.fetch(
             """INSERT INTO flow_case (id, flow, flow_version, ordering_key, criticality, facility,
@@ -101,6 +116,22 @@ class Dispatcher:
         if entries:
             await append(connection, entries)
             await connection.execute("SELECT pg_notify('hilum_cases', '')")
+
+
+async def _unreadable(
+    connection: asyncpg.Connection, flow: Flow, subject: str, error: Exception, owner: str, now: datetime
+) -> None:
+    exceptional = work_items.Exceptional(
+        queue="integration",
+        cause=f"Unreadable:{flow.name}/{type(error).__name__}",
+        title=f"An event could not become a case of {flow.name}: {type(error).__name__}",
+        remedy="Correct the contract or the flow, deploy it, then replay the events named here.",
+        due_hours=2,
+        subject=subject,
+        at_risk_usd=Decimal(0),
+        owner=owner,
+    )
+    await work_items.join(connection, exceptional, now=now, actor="system:dispatch")
 
 
 def _required(event: Any, path: str, flow: Flow) -> str:

@@ -36,6 +36,10 @@ LEASE_SECONDS = 30.0
 UNPACED_PER_SECOND = 1000.0  # A system that allows more than this is sent to as fast as it answers.
 
 
+class Defect(Rejected, queue="integration", due_hours=2):
+    """Correct the feed, deploy it, then release; what follows under the same key waits behind."""
+
+
 @dataclass(slots=True)
 class _Item:
     """One event on its way to one system."""
@@ -153,13 +157,16 @@ class FeedLanes:
         key_of = getter(feed.key)
         items = []
         for record in events:
-            event = contracts[record["type"]].model_validate_json(record["payload"])
-            key = key_of(event)
-            items.append(
-                _Item(
-                    record["seq"], record["at"], key or "", feed.function(event), f"{feed.name}/{shard}/{record['seq']}"
-                )
-            )
+            item = _Item(record["seq"], record["at"], "", b"", f"{feed.name}/{shard}/{record['seq']}")
+            try:
+                event = contracts[record["type"]].model_validate_json(record["payload"])
+                item.key = key_of(event) or ""
+                item.body = feed.function(event)
+            except Exception as error:
+                # A defect that this event meets stops its key and nothing else.
+                log.exception("defect in feed %s", feed.name)
+                item.refused = Defect(f"{type(error).__name__} in feed {feed.name}")
+            items.append(item)
         return items
 
     async def _send(self, feed: Feed, items: list[_Item], parked: set[str]) -> _Outcome:
@@ -170,6 +177,9 @@ class FeedLanes:
         for item in items:
             if item.key in parked:
                 outcome.behind.append(item)
+            elif item.refused is not None:
+                outcome.refused.append(item)
+                parked = {*parked, item.key}
             else:
                 lanes.setdefault(item.key, []).append(item)
         send_many = getattr(connection.connector, "send_many", None)

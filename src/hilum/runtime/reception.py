@@ -5,6 +5,7 @@ Pure: no input or output, no clock. One ``Reception`` is everything the store mu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
@@ -19,6 +20,8 @@ from hilum.authoring.failures import Rejected
 from hilum.authoring.flow import Mapping
 from hilum.formats import hl7v2
 from hilum.model.identifiers import Identifier
+
+log = logging.getLogger(__name__)
 
 ACCEPTED, DUPLICATE, REFUSED = "accepted", "duplicate", "refused"
 
@@ -217,6 +220,10 @@ class Reader:
         except (ValueError, ArithmeticError) as error:
             # The value itself may be PHI, so only its kind is told.
             reception.problem = Problem("102", f"mapping {name} could not read a value ({type(error).__name__})")
+        except Exception as error:
+            # A defect of the mapping concerns its messages alone: they are kept, refused, and replayed when it is mended.
+            log.exception("defect in mapping %s", name)
+            reception.problem = Problem("207", f"mapping {name} failed ({type(error).__name__})")
         else:
             for event in prepared:
                 if not event.identities:

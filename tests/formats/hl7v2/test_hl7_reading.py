@@ -11,13 +11,13 @@ from hilum.formats import hl7v2
 from hilum.formats.hl7v2 import HL7Error, HL7ParseError, Message, MissingField
 
 DFT = (
-    "MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20260301083000-0600||DFT^P03^DFT_P03|C-1|P|2.5.1\r"
-    "EVN|P03|20260301083000\r"
-    "PID|1||MRN-7^^^ST-MARY^MR~OLD-7^^^LAKESHORE^PI||HIP&VON^HILDE^^^DR||19500102|F||||||||||A-7^^^ST-MARY^AN\r"
-    'PV1|1|I|OR^2^A|""\r'
-    "FT1|1|U-1|||20260301|CG|KNEE-99^Knee, left|||2|1250.00^USD||THEATRE\r"
-    "FT1|2|U-2||20260301|20260301|CG|HIP-10|||1\r"
-).encode()
+    b"MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20260301083000-0600||DFT^P03^DFT_P03|C-1|P|2.5.1\r"
+    b"EVN|P03|20260301083000\r"
+    b"PID|1||MRN-7^^^ST-MARY^MR~OLD-7^^^LAKESHORE^PI||HIP&VON^HILDE^^^DR||19500102|F||||||||||A-7^^^ST-MARY^AN\r"
+    b'PV1|1|I|OR^2^A|""\r'
+    b"FT1|1|U-1|||20260301|CG|KNEE-99^Knee, left|||2|1250.00^USD||THEATRE\r"
+    b"FT1|2|U-2||20260301|20260301|CG|HIP-10|||1\r"
+)
 
 LAKESHORE = ZoneInfo("America/Chicago")
 

@@ -49,7 +49,9 @@ def check_character(text: str) -> str:
 
 def read_label(text: str, reference_year: int) -> Label:
     """Read a primary or concatenated label; WrongCheck when its last character does not agree, UdiError when it is none."""
-    body, check = text[:-1], text[-1]
+    body, check = text[:-1], text[-1:].replace("_", " ")  # A blank is printed as an underline.
+    if len(body) < 2:
+        raise UdiError("the HIBC label is empty")
     if check_character(body) != check:
         raise WrongCheck("the check character of the HIBC label is wrong; scan the label again")
     primary, *secondary = body[1:].split("/")

@@ -19,7 +19,7 @@ __all__ = ["Udi", "UdiError", "WrongCheck", "check_digit", "parse_udi"]
 
 IssuingAgency = Literal["GS1", "HIBCC"]
 
-_SYMBOLOGY = re.compile(r"\](?:C1|d2|e0|Q3|J1|C0|d1|Q1)")
+_SYMBOLOGY = re.compile(r"\A\](?:C1|d2|e0|Q3|J1|C0|d1|Q1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,14 @@ def parse_udi(text: str, *, reference_year: int = 2025) -> Udi:
     parentheses ``(01)...(17)...``, a GTIN alone, and HIBC primary and concatenated labels (ANSI/HIBC 2.6). Two-digit
     years fall between 49 years before and 50 after ``reference_year`` (GS1 General Specifications 7.12).
     """
-    label = _SYMBOLOGY.sub("", text.strip(" \t\r\n"), count=1) if text.lstrip()[:1] == "]" else text.strip(" \t\r\n")
-    if not label:
-        raise UdiError("the label is empty")
+    label = text.strip("\t\r\n").lstrip(" ")
+    if label.startswith("]"):
+        label = _SYMBOLOGY.sub("", label, count=1)
     if label.strip("*").startswith("+"):
         return _hibcc(read_label(label.strip("*"), reference_year))
+    label = label.rstrip(" ")
+    if not label:
+        raise UdiError("the label is empty")
     return _gs1(label, reference_year)
 
 

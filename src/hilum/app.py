@@ -7,6 +7,7 @@ feeds, recovery, replay) and *tower* (the page). ``hilum up`` starts one of each
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -225,13 +226,20 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url
     )
     worker = Worker(
-        pool, estate, connect(estate, told.data), settings, clock=now, rng=random.Random(), sequence=sequencer.run_once
+        pool, estate, connect(estate, told.data), settings, clock=now, rng=random.Random(), sequence=sequencer.run_once,
+        end=_end_at_once,
     )  # fmt: skip
     await worker.start()
     _ready(told, {})
     await stop.wait()
     await worker.stop()
     await sequencer.run_once()
+
+
+def _end_at_once(why: str) -> None:
+    """As if killed, but with a word: nothing more is written or sent by this process."""
+    log.critical("%s; this process ends", why)
+    os._exit(70)
 
 
 async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
@@ -272,6 +280,9 @@ def run_role(told: Serve) -> None:
         finally:
             await pool.close()
 
+    # What start-up made stays for ever, and a message's objects die young without cycles: look for cycles rarely.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     uvloop.run(main())
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from hilum.authoring.failures import Rejected, Unavailable
 from hilum.authoring.flow import Flow, Step
 from hilum.authoring.running import running_in
 from hilum.authoring.system import System
+from hilum.masterdata.book import CrosswalkBook
 from hilum.runtime import work_items
 from hilum.runtime.deliveries import Command, Deliveries
 from hilum.runtime.fault_points import point
@@ -35,20 +35,47 @@ from hilum.runtime.wire import dump_as, load_as
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Lookup = Callable[[str, str, str, "datetime | None"], "str | None"]
+
+# The database is away, not the statement wrong. That is no outcome of a step and must never be journaled as one.
+STORE_LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
+
+
+class StoreLost(BaseException):
+    """On its way out of a flow whose process is ending: neither a step nor the journal may take it for an outcome."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What every case of this process uses."""
+    """What every case of this process uses. ``end`` ends the process at once, with a reason."""
 
     pool: asyncpg.Pool
     loop: asyncio.AbstractEventLoop
     estate: Estate
     deliveries: Deliveries
-    lookup: Lookup
+    book: CrosswalkBook
     clock: Callable[[], datetime]
     executor: str
+    end: Callable[[str], None]
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Work on the platform's event loop while the flow's thread waits.
+
+        When the database goes away in the middle of it, nobody knows what was written: the process ends as if killed,
+        and whoever takes the case up looks before acting.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+        except (*STORE_LOST, asyncpg.InterfaceError) as error:
+            if isinstance(error, ValueError):
+                raise  # asyncpg's word for a value that no column takes: the case's own defect.
+            self.end(f"the database was lost in the middle of a case: {type(error).__name__}")
+            raise StoreLost from error
 
 
 class StepFailed(Exception):
@@ -113,21 +140,22 @@ class CaseRun:
         return outcome
 
     def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
-        return self._on_loop(self._around.deliveries.ask(system, operation, arguments))
+        return self._around.wait_for(self._around.deliveries.ask(system, operation, arguments))
 
     def command(self, system: System, operation: str, arguments: Mapping[str, Any], key: str | None) -> Any:
         self._commands += 1
         if key is None:
             key = f"{self._case_id}/{self._in_step}" + (f":{self._commands}" if self._commands > 1 else "")
         command = Command(system, operation, arguments, key, self._case_id, self._in_step)
-        return self._on_loop(self._around.deliveries.command(command))
+        return self._around.wait_for(self._around.deliveries.command(command))
 
     def lookup(self, crosswalk: str, value: str, facility: str, on: datetime | None) -> str | None:
-        return self._around.lookup(crosswalk, value, facility, on)
-
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        """Work on the platform's event loop while the flow's thread waits."""
-        return asyncio.run_coroutine_threadsafe(work, self._around.loop).result()
+        """Nothing is unknown before the database was asked: a steward's entry of a moment ago may not be here yet."""
+        book = self._around.book
+        found = book.lookup(crosswalk, value, facility, on)
+        if found is None and self._around.wait_for(book.refresh()):
+            found = book.lookup(crosswalk, value, facility, on)
+        return found
 
 
 class CaseRunner:
@@ -136,12 +164,20 @@ class CaseRunner:
     def __init__(self, around: Surroundings, on_rest: Callable[[str], None]) -> None:
         self._around = around
         self._on_rest = on_rest
-        self.running = threading.local()
+        self.running: set[str] = set()
 
     def run(self, case_id: str) -> str:
         """The body of the one DBOS workflow. Returns the state in which the case came to rest."""
+        self.running.add(case_id)
+        try:
+            return self._run(case_id)
+        finally:
+            self.running.discard(case_id)
+            self._on_rest(case_id)
+
+    def _run(self, case_id: str) -> str:
         around = self._around
-        started = self._on_loop(self._begin(case_id))
+        started = around.wait_for(self._begin(case_id))
         if started is None:
             return "gone"
         flow, event = started
@@ -160,13 +196,9 @@ class CaseRunner:
         finally:
             leave()
         point("case.finishing")
-        self._on_loop(self._rest(case_id, flow, event, state, failure))
+        around.wait_for(self._rest(case_id, flow, event, state, failure))
         point("case.finished")
-        self._on_rest(case_id)
         return state
-
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._around.loop).result()
 
     async def _begin(self, case_id: str) -> tuple[Flow, Any] | None:
         around = self._around
@@ -193,9 +225,9 @@ class CaseRunner:
             changed = await connection.fetchval(
                 """UPDATE flow_case SET state = $2, step = $3, rewind_to = $4, parked_on = $5, error = $6, updated_at = $7,
                           executor = NULL, done_at = CASE WHEN $2 = 'done' THEN $7::timestamptz END
-                    WHERE id = $1 AND state = 'running' RETURNING 1""",
+                    WHERE id = $1 AND state = 'running' AND executor = $8 RETURNING 1""",
                 case_id, state, failure.step if failure is not None else None,
-                failure.function_id if failure is not None else None, envelope.get("system"), error, now,
+                failure.function_id if failure is not None else None, envelope.get("system"), error, now, around.executor,
             )  # fmt: skip
             if not changed:
                 return

@@ -20,6 +20,8 @@ HEARTBEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 10.0
 
 # Criticality first, then age. A case waits for every older open case of its key, and for its own previous run to end.
+# The table decides, not the journal: a case that is ready although a run of it ended (in a process that was thought
+# dead, or by a defect) is rewound to where that run's journal ends.
 _CLAIM = f"""
     UPDATE flow_case SET state = 'running', executor = $1, run = run + 1, updated_at = $3
      WHERE id IN (
@@ -30,8 +32,14 @@ _CLAIM = f"""
            AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.workflow_status w
                             WHERE w.workflow_uuid = c.id AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED'))
          ORDER BY c.criticality, c.position LIMIT $2 FOR UPDATE OF c SKIP LOCKED)
-    RETURNING id, rewind_to, criticality, position
+    RETURNING id, criticality, position, coalesce(rewind_to,
+              (SELECT 1 + coalesce((SELECT max(o.function_id) FROM {SCHEMA}.operation_outputs o WHERE o.workflow_uuid = flow_case.id), 0)
+                 FROM {SCHEMA}.workflow_status w WHERE w.workflow_uuid = flow_case.id)) AS rewind_to
 """
+
+
+class ExecutorLost(RuntimeError):
+    """This process may no longer act under its name: a peer took its work over, or will. It must end at once."""
 
 
 class Claims:
@@ -66,6 +74,7 @@ class Claims:
         """Claim and start as many cases as there is room for; how many."""
         room = self._slots - len(self._busy)
         if room <= 0:
+            await self._forget_what_others_run()
             return 0
         rows = await self._pool.fetch(_CLAIM, self._journal.executor, room, self._clock())
         rows.sort(key=lambda r: (r["criticality"], r["position"]))
@@ -74,6 +83,14 @@ class Claims:
             point("case.claimed")
             await asyncio.to_thread(self._start, row["id"], row["rewind_to"])
         return len(rows)
+
+    async def _forget_what_others_run(self) -> None:
+        """A rewound case is run by whichever worker takes it from the journal's queue: then it keeps no slot here."""
+        ours = await self._pool.fetch(
+            "SELECT id FROM flow_case WHERE id = ANY($1) AND state = 'running' AND executor = $2",
+            list(self._busy), self._journal.executor,
+        )  # fmt: skip
+        self._busy.intersection_update(r["id"] for r in ours)
 
     def _start(self, case_id: str, rewind_to: int | None) -> None:
         if rewind_to is None:
@@ -87,18 +104,22 @@ class Claims:
             return 0
         recovered = await asyncio.to_thread(self._journal.recover, executors)
         again = await self.reset(executors)
-        if recovered or again:
-            log.warning("took over %d running and %d claimed cases of %s", recovered, again, ", ".join(executors))
+        # Only now is it over: had this failed or died half-way, the next beat of any peer would do it again.
+        await self._pool.execute(
+            "UPDATE executor SET state = 'stopped' WHERE id = ANY($1) AND state = 'dead'", executors
+        )
+        log.warning("took over %d running and %d claimed cases of %s", recovered, again, ", ".join(executors))
         return recovered + again
 
     async def reset(self, executors: list[str]) -> int:
         """Let go what executors that no longer run had claimed but not started, and their deliveries' leases."""
         if await self._pool.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.workflow_status") is None:
             return 0  # The very first start: the journal's tables are made when it opens.
-        # Their deliveries' leases would only delay the find-by-key that follows.
+        # Their leases would only delay what follows; should one of them live after all, the fences keep it out.
         await self._pool.execute(
             "UPDATE delivery SET leased_until = NULL WHERE state = 'attempting' AND owner = ANY($1)", executors
         )
+        await self._pool.execute("UPDATE consumer_cursor SET leased_until = NULL WHERE owner = ANY($1)", executors)
         # Claimed but never started, or claimed for a rewind that never began: nothing runs, so it is ready again.
         again = await self._pool.fetch(
             f"""UPDATE flow_case c SET state = 'ready', executor = NULL, updated_at = $2
@@ -115,31 +136,29 @@ class Heartbeat:
     """Says that this process lives, and notices which of its peers do not.
 
     A session-level advisory lock is held while the process lives; PostgreSQL gives it up the moment the process dies.
-    The heartbeat covers what the lock cannot see: a process that hangs.
+    The heartbeat covers what the lock cannot see: a process that hangs. ``lost`` is called with the reason, in the
+    event loop, the moment the connection that holds the lock is gone; it must end the process.
     """
 
     def __init__(
-        self,
-        pool: asyncpg.Pool,
-        *,
-        executor: str,
-        role: str,
-        pid: int,
-        host: str,
-        flows_version: str,
-        clock: Callable[[], datetime],
-    ) -> None:
+        self, pool: asyncpg.Pool, *, executor: str, role: str, pid: int, host: str, flows_version: str,
+        clock: Callable[[], datetime], lost: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self._pool = pool
         self.executor = executor
         self._row = (executor, role, pid, host, flows_version)
         self._clock = clock
+        self._lost = lost
         self._lock: asyncpg.Connection | None = None
+        self._started_at: datetime | None = None
 
     async def start(self) -> None:
         """Take this executor's name; waits while a predecessor with the same name is still alive."""
-        self._lock = await self._pool.acquire()
-        await self._lock.fetchval("SELECT pg_advisory_lock(hashtext('hilum'), hashtext($1))", self.executor, timeout=60)
-        now = self._clock()
+        lock = await self._pool.acquire()
+        await lock.fetchval("SELECT pg_advisory_lock(hashtext('hilum'), hashtext($1))", self.executor, timeout=60)
+        lock.add_termination_listener(self._cut)
+        self._lock = lock
+        now = self._started_at = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 """INSERT INTO executor (id, role, pid, host, flows_version, started_at, heartbeat_at, state)
@@ -153,36 +172,47 @@ class Heartbeat:
                 [Entry(now, "system:executor", "executor.started", f"p/{self.executor}", {"version": self._row[4]})],
             )
 
+    def _cut(self, _: object) -> None:
+        self._lost("the connection that holds this executor's lock is lost")
+
     async def beat(self) -> list[str]:
-        """Renew the heartbeat; returns the executors found dead, each reported to one caller only."""
+        """Renew the heartbeat; returns the executors whose work is to be taken over (see ``Claims.reclaim``).
+
+        Raises ExecutorLost when this process was declared dead itself.
+        """
         now = self._clock()
-        if self._lock is None or await self._lock.fetchval("SELECT 1") != 1:
-            raise ConnectionError("the executor's lock is lost")
-        await self._pool.execute(
-            "UPDATE executor SET heartbeat_at = $2, state = 'running' WHERE id = $1", self.executor, now
-        )
-        suspects = await self._pool.fetch(
-            "SELECT id, heartbeat_at FROM executor WHERE state = 'running' AND role = 'worker' AND id <> $1",
+        assert self._lock is not None
+        try:
+            # Over the connection that holds the lock: what cannot be said over it is not believed of the lock either.
+            mine = await self._lock.fetchval(
+                "UPDATE executor SET heartbeat_at = $2 WHERE id = $1 AND state = 'running' AND started_at = $3 RETURNING 1",
+                self.executor, now, self._started_at, timeout=DEAD_AFTER_SECONDS / 2,
+            )  # fmt: skip
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise ExecutorLost(f"the heartbeat of {self.executor} failed: {type(error).__name__}") from error
+        if not mine:
+            raise ExecutorLost(f"{self.executor} was silent for too long and a peer took its work over")
+        peers = await self._pool.fetch(
+            "SELECT id, state, heartbeat_at FROM executor WHERE state IN ('running', 'dead') AND role = 'worker' AND id <> $1",
             self.executor,
         )
-        dead = []
-        for suspect in suspects:
-            silence = now - suspect["heartbeat_at"]
-            # A live process that lost its lock with its connection notices at its next beat and ends itself.
-            gone = silence > 2 * timedelta(seconds=HEARTBEAT_SECONDS) and await self._lock_is_free(suspect["id"])
-            if gone or silence > timedelta(seconds=DEAD_AFTER_SECONDS):
-                async with self._pool.acquire() as connection, connection.transaction():
-                    mine = await connection.fetchval(
-                        "UPDATE executor SET state = 'dead' WHERE id = $1 AND state = 'running' AND heartbeat_at = $2 RETURNING 1",
-                        suspect["id"], suspect["heartbeat_at"],
-                    )  # fmt: skip
-                    if mine:
-                        await append(
-                            connection,
-                            [Entry(now, f"system:{self.executor}", "executor.dead", f"p/{suspect['id']}", {})],
-                        )
-                        dead.append(suspect["id"])
-        return dead
+        return [p["id"] for p in peers if p["state"] == "dead" or await self._declared_dead(p, now)]
+
+    async def _declared_dead(self, peer: asyncpg.Record, now: datetime) -> bool:
+        silence = now - peer["heartbeat_at"]
+        gone = silence > 2 * timedelta(seconds=HEARTBEAT_SECONDS) and await self._lock_is_free(peer["id"])
+        if not gone and silence <= timedelta(seconds=DEAD_AFTER_SECONDS):
+            return False
+        async with self._pool.acquire() as connection, connection.transaction():
+            declared = await connection.fetchval(
+                "UPDATE executor SET state = 'dead' WHERE id = $1 AND state = 'running' AND heartbeat_at = $2 RETURNING 1",
+                peer["id"], peer["heartbeat_at"],
+            )  # fmt: skip
+            if declared:
+                await append(
+                    connection, [Entry(now, f"system:{self.executor}", "executor.dead", f"p/{peer['id']}", {})]
+                )
+        return bool(declared)
 
     async def _lock_is_free(self, executor: str) -> bool:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -192,8 +222,14 @@ class Heartbeat:
             return free
 
     async def stop(self) -> None:
-        await self._pool.execute("UPDATE executor SET state = 'stopped' WHERE id = $1", self.executor)
+        """Say goodbye; with cases still running here the peers are left to find this executor dead and take them over."""
+        await self._pool.execute(
+            """UPDATE executor e SET state = 'stopped' WHERE id = $1
+                  AND NOT EXISTS (SELECT 1 FROM flow_case c WHERE c.state = 'running' AND c.executor = e.id)""",
+            self.executor,
+        )
         if self._lock is not None:
+            self._lock.remove_termination_listener(self._cut)
             await self._lock.execute("SELECT pg_advisory_unlock_all()")
             await self._pool.release(self._lock)
             self._lock = None

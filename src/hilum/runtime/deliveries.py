@@ -8,6 +8,7 @@ command is sent again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.fault_points import point
 from hilum.runtime.wire import dump_arguments, dump_result, load_result
 
+log = logging.getLogger(__name__)
+
 LEASE_MARGIN_SECONDS = 5.0
 
 
@@ -36,7 +39,7 @@ class DeliveryDead(Rejected, queue="integration", due_hours=24):
     """The system did not take this for longer than its policy allows: see to the system, then release."""
 
 
-class LostLease(RuntimeError):
+class _LostLease(Exception):
     """Another runner took the delivery over while this one still worked on it; its own result counts, not ours."""
 
 
@@ -103,33 +106,42 @@ class Deliveries:
         """Deliver a command, or learn that it was delivered before. Rejected and Unavailable as the system decides."""
         connection = self._connections.to(command.system.name)
         await self._write_down(command)
-        for attempt in range(1, connection.policy.attempts + 1):
+        attempt = 1
+        while True:
             await self._admitted(connection)
             turn = await self._take_turn(command, connection)
             if isinstance(turn, bytes):
                 return load_result(command.signature, turn)
             point(f"delivery.begun:{command.operation}")
-            started = self._clock()
             try:
-                result, found = await self._attempt(connection, command, turn)
+                return await self._in_turn(command, connection, turn)
             except Unavailable as away:
-                await self._failed(connection, away)
-                await self._unavailable(command, connection, turn, away, started)
                 await self._pause(connection, away, attempt)
-                continue
-            except Rejected as rejected:
-                await self._finish(command, turn, "rejected", started, error=str(rejected))
-                await self._breakers.succeeded(connection.system)
-                raise
-            except Exception as bug:
-                await self._finish(command, turn, "in_doubt", started, error=type(bug).__name__, outcome="failed")
-                raise
-            point(f"delivery.sent:{command.operation}")
-            await self._finish(command, turn, "done", started, result=result, found=found)
+                attempt += 1
+            except _LostLease:
+                log.info("delivery %s was taken over meanwhile; its new runner's result counts", command.key)
+
+    async def _in_turn(self, command: Command, connection: Connection, turn: _Turn) -> Any:
+        """One attempt, written down whatever comes of it."""
+        started = self._clock()
+        try:
+            result, found = await self._attempt(connection, command, turn)
+        except Unavailable as away:
+            await self._failed(connection, away)
+            await self._unavailable(command, connection, turn, away, started)
+            raise
+        except Rejected as rejected:
+            await self._finish(command, turn, "rejected", started, error=str(rejected))
             await self._breakers.succeeded(connection.system)
-            point(f"delivery.done:{command.operation}")
-            return result
-        raise AssertionError("the last attempt raises")
+            raise
+        except Exception as bug:
+            await self._finish(command, turn, "in_doubt", started, error=type(bug).__name__, outcome="failed")
+            raise
+        point(f"delivery.sent:{command.operation}")
+        await self._finish(command, turn, "done", started, result=result, found=found)
+        await self._breakers.succeeded(connection.system)
+        point(f"delivery.done:{command.operation}")
+        return result
 
     async def _attempt(self, connection: Connection, command: Command, turn: _Turn) -> tuple[Any, bool]:
         connector = connection.connector
@@ -151,6 +163,9 @@ class Deliveries:
                 raise Unavailable(
                     connection.system, f"no answer within {connection.policy.timeout_seconds:g} s"
                 ) from None
+            except OSError as error:
+                # The network, where a connector forgot to say so. Of our own store it must never be (see cases.STORE_LOST).
+                raise Unavailable(connection.system, type(error).__name__) from error
 
     async def _admitted(self, connection: Connection) -> None:
         breaker = await self._breakers.of(connection.system)
@@ -254,7 +269,7 @@ class Deliveries:
                 f"{kind} {number}" if number else None, found, error, now, done,
             )  # fmt: skip
             if not updated:
-                raise LostLease(f"delivery {command.key} was taken over")
+                raise _LostLease(f"delivery {command.key} was taken over")
             await connection.execute(
                 "UPDATE delivery_attempt SET ended_at = $3, outcome = $4, error = $5 WHERE key = $1 AND attempt = $2",
                 command.key, turn.attempts, now, outcome or ("found" if found else state), error,

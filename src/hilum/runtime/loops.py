@@ -30,20 +30,27 @@ class Bell:
 
 
 async def standing(
-    name: str, work: Callable[[], Awaitable[int]], *, every_seconds: float, woken: asyncio.Event | None = None
+    name: str,
+    work: Callable[[], Awaitable[int]],
+    *,
+    every_seconds: float,
+    woken: asyncio.Event | None = None,
+    fatal: tuple[type[Exception], ...] = (),
 ) -> None:
     """Run ``work`` for ever: again at once while it finds something to do, else when woken or after ``every_seconds``.
 
-    An exception is logged and the work tried again after a growing pause: the database may be restarting.
+    An exception is logged and the work tried again after a growing pause: the database may be restarting. One of
+    ``fatal`` ends the loop and comes out of it.
     """
     woken = woken if woken is not None else asyncio.Event()
+    passing: tuple[type[BaseException], ...] = (asyncio.CancelledError, *fatal)
     failures = 0
     while True:
         woken.clear()
         try:
             found = await work()
             failures = 0
-        except asyncio.CancelledError:
+        except passing:
             raise
         except Exception as error:
             failures += 1

@@ -19,7 +19,7 @@ from hilum.authoring.estate import Estate
 from hilum.masterdata.book import CrosswalkBook
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.cases import CaseRunner, Surroundings
-from hilum.runtime.claims import HEARTBEAT_SECONDS, Claims, Heartbeat
+from hilum.runtime.claims import HEARTBEAT_SECONDS, Claims, ExecutorLost, Heartbeat
 from hilum.runtime.connections import Connections
 from hilum.runtime.deliveries import Deliveries
 from hilum.runtime.dispatch import Dispatcher
@@ -32,6 +32,8 @@ from hilum.runtime.replay import Replayer
 from hilum.store.partitions import drop_partitions, ensure_partitions
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class WorkerSettings:
 
 
 class Worker:
-    """Everything after the commit of a message. ``started`` is set once cases can run."""
+    """Everything after the commit of a message. ``started`` is set once cases can run.
+
+    ``end`` must end the process at once, from any thread: this worker lost its name or its database. It is then as if it
+    had been killed, which is what recovery is made for; going on would be to act beside whoever took over.
+    """
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class Worker:
         clock: Callable[[], datetime],
         rng: random.Random,
         sequence: Callable[[], Awaitable[int]],
+        end: Callable[[str], None],
     ) -> None:
         self._pool = pool
         self._estate = estate
@@ -65,6 +72,7 @@ class Worker:
         self._settings = settings
         self._clock = clock
         self._sequence = sequence
+        self._end = end
         self._bells = {name: Bell() for name in ("hilum_events", "hilum_cases", "hilum_crosswalk", "hilum_replay")}
         self._breakers = Breakers(pool, clock=clock, rng=rng)
         self._deliveries = Deliveries(
@@ -74,7 +82,7 @@ class Worker:
         self._journal = Journal(settings.database_url, settings.executor, estate.flows_version, settings.slots)
         self._heartbeat = Heartbeat(
             pool, executor=settings.executor, role="worker", pid=settings.pid, host=settings.host,
-            flows_version=estate.flows_version, clock=clock,
+            flows_version=estate.flows_version, clock=clock, lost=end,
         )  # fmt: skip
         self._feeds = FeedLanes(
             pool, estate, connections, self._breakers, executor=settings.executor, clock=clock, rng=rng
@@ -84,6 +92,9 @@ class Worker:
         self._replay_intake = Intake(pool, name=f"replay:{settings.executor}", clock=clock, actor="system:replay")
         self._replayer = Replayer(pool, estate, self._replay_intake, clock=clock)
         self._claims: Claims | None = None
+        self._runner: CaseRunner | None = None
+        self._dead: set[str] = set()
+        self._found_dead = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.started = asyncio.Event()
 
@@ -91,22 +102,30 @@ class Worker:
         """Take up work: first what a predecessor of this name left behind."""
         loop = asyncio.get_running_loop()
         await self._heartbeat.start()
+        self._stand("heartbeat", self._beat, HEARTBEAT_SECONDS, fatal=(ExecutorLost,))
         await self._book.refresh()
         await self._replay_intake.start()
         claims = Claims(self._pool, self._journal, slots=self._settings.slots, clock=self._clock, lane=loop)
         self._claims = claims
         around = Surroundings(
-            self._pool, loop, self._estate, self._deliveries, self._book.lookup, self._clock, self._settings.executor
+            self._pool,
+            loop,
+            self._estate,
+            self._deliveries,
+            self._book,
+            self._clock,
+            self._settings.executor,
+            self._end,
         )
         await claims.reset([self._settings.executor])
-        runner = CaseRunner(around, claims.rested)
+        self._runner = runner = CaseRunner(around, claims.rested)
         await asyncio.to_thread(self._journal.open, runner.run)
         events, cases = self._bells["hilum_events"], self._bells["hilum_cases"]
         claims.freed = cases.listener()
         self._stand("dispatch", self._dispatcher.run_once, 0.5, events.listener())
         self._stand("feeds", self._feeds.run_once, 0.5, events.listener())
         self._stand("claims", claims.run_once, 0.2, claims.freed)
-        self._stand("heartbeat", self._beat, HEARTBEAT_SECONDS)
+        self._stand("take-over", self._take_over, HEARTBEAT_SECONDS, self._found_dead)
         self._stand("recovery", self._recovery.run_once, 0.5)
         self._stand("replay", self._replayer.run_once, 1.0, self._bells["hilum_replay"].listener())
         self._stand("audit sequencing", self._sequence, 0.5)
@@ -116,26 +135,56 @@ class Worker:
         self.started.set()
 
     def _stand(
-        self, name: str, work: Callable[[], Awaitable[int]], every_seconds: float, woken: asyncio.Event | None = None
+        self,
+        name: str,
+        work: Callable[[], Awaitable[int]],
+        every_seconds: float,
+        woken: asyncio.Event | None = None,
+        *,
+        fatal: tuple[type[Exception], ...] = (),
     ) -> None:
-        task = asyncio.get_running_loop().create_task(
-            standing(name, work, every_seconds=every_seconds, woken=woken), name=name
-        )
+        loop = standing(name, work, every_seconds=every_seconds, woken=woken, fatal=fatal)
+        task = asyncio.get_running_loop().create_task(loop, name=name)
+        task.add_done_callback(self._ended)
         self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (why := task.exception()) is not None:
+            self._end(str(why))
 
     async def stop(self) -> None:
         """Stop taking up work, let what runs come to rest, say goodbye."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._come_to_rest()
         await asyncio.to_thread(self._journal.close)
         await self._replay_intake.stop()
         await self._heartbeat.stop()
         await self._connections.close()
 
+    async def _come_to_rest(self) -> None:
+        """Wait for the cases that run now; for those that hang on a slow system not longer than an operator would."""
+        if self._runner is None or self._claims is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                while self._runner.running:
+                    self._claims.freed.clear()
+                    await self._claims.freed.wait()
+        except TimeoutError:
+            self._end(f"stopped with {len(self._runner.running)} cases running; the next process goes on with them")
+
     async def _beat(self) -> int:
-        dead = await self._heartbeat.beat()
-        if dead and self._claims is not None:
+        self._dead.update(await self._heartbeat.beat())
+        if self._dead:
+            self._found_dead.set()
+        return 0
+
+    async def _take_over(self) -> int:
+        """Beside the heartbeat, which must not wait for it."""
+        dead, self._dead = sorted(self._dead), set()
+        if self._claims is not None:
             await self._claims.reclaim(dead)
         return 0
 

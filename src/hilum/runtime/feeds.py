@@ -59,7 +59,26 @@ class _Outcome:
     refused: list[_Item] = field(default_factory=list)
     behind: list[_Item] = field(default_factory=list)
     unavailable: Unavailable | None = None
-    left: int = 0
+    expired: bool = False  # The lease ran out before everything was sent; another worker may be sending.
+
+    @property
+    def broken_off(self) -> bool:
+        return self.unavailable is not None or self.expired
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One feed on one shard, ours until ``leased_until``."""
+
+    feed: Feed
+    shard: int
+    cursor: int
+    fence: int
+    leased_until: datetime
+
+    @property
+    def consumer(self) -> str:
+        return f"feed:{self.feed.name}"
 
 
 class FeedLanes:
@@ -96,30 +115,58 @@ class FeedLanes:
             if not breaker.lets_through:
                 continue
             for shard in shards:
-                moved += await self._lane(feed, shard)
+                moved += await self._run(feed, shard)
         return moved
 
-    async def _lane(self, feed: Feed, shard: int) -> int:
-        lease = await self._lease(feed, shard)
-        if lease is None:
+    async def _run(self, feed: Feed, shard: int) -> int:
+        lane = await self._lease(feed, shard)
+        if lane is None:
             return 0
-        cursor, fence = lease
-        retried = await self._released(feed, shard)
+        keeping = asyncio.get_running_loop().create_task(self._keep(lane))
+        try:
+            again, away = await self._released(lane)
+            return again if away else again + await self._next_batch(lane)
+        finally:
+            keeping.cancel()
+
+    async def _keep(self, lane: _Lane) -> None:
+        """Renew the lease while a batch takes its time."""
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            until = self._clock() + timedelta(seconds=LEASE_SECONDS)
+            try:
+                held = await self._pool.fetchval(
+                    "UPDATE consumer_cursor SET leased_until = $4 WHERE consumer = $1 AND shard = $2 AND fence = $3 RETURNING 1",
+                    lane.consumer, lane.shard, lane.fence, until,
+                )  # fmt: skip
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning(
+                    "the lease of lane %s/%d was not renewed (%s)", lane.feed.name, lane.shard, type(error).__name__
+                )
+                continue
+            if not held:
+                return  # What we know of the lease runs out, and with it the sending.
+            lane.leased_until = until
+
+    async def _next_batch(self, lane: _Lane) -> int:
+        feed, shard, cursor = lane.feed, lane.shard, lane.cursor
         until = await self._pool.fetchval("SELECT event_seq FROM intake_shard WHERE shard = $1", shard)
         until = min(until, cursor + BATCH_EVENTS)
         if until <= cursor:
-            return retried
+            return 0
         contracts = self._contracts[feed.name]
         events = await self._pool.fetch(
             """SELECT e.seq, e.at, e.type, e.payload FROM event e
                 WHERE e.shard = $1 AND e.seq > $2 AND e.seq <= $3 AND e.type = ANY($4) ORDER BY e.seq""",
             shard, cursor, until, list(contracts),
         )  # fmt: skip
-        # Sent by this lane before the system went away in the middle of an earlier batch.
+        # Sent or decided upon before, when the system went away in the middle of an earlier batch.
         before = {
             r["event_seq"]
             for r in await self._pool.fetch(
-                "SELECT event_seq FROM feed_result WHERE feed = $1 AND shard = $2 AND event_seq > $3 AND event_seq <= $4",
+                """SELECT event_seq FROM feed_result WHERE feed = $1 AND shard = $2 AND event_seq > $3 AND event_seq <= $4
+                    UNION ALL
+                   SELECT event_seq FROM feed_parked WHERE feed = $1 AND shard = $2 AND event_seq > $3 AND event_seq <= $4""",
                 feed.name,
                 shard,
                 cursor,
@@ -134,23 +181,24 @@ class FeedLanes:
             )
         }
         items = self._items(feed, shard, [e for e in events if e["seq"] not in before])
-        outcome = await self._send(feed, items, parked)
-        if outcome.unavailable is not None:
+        outcome = await self._send(lane, items, parked)
+        if outcome.broken_off:
             # The cursor stays before the first event that was not handed over.
             open_seqs = {i.seq for i in items} - {i.seq for i in (*outcome.sent, *outcome.refused, *outcome.behind)}
             until = min(open_seqs, default=until + 1) - 1
         point("feed.before_commit")
-        await self._commit(feed, shard, fence, until, outcome)
+        await self._commit(lane, until, outcome)
         point("feed.after_commit")
-        if outcome.unavailable is not None:
-            away = outcome.unavailable
-            connection = self._connections.to(feed.to.name)
-            await self._breakers.failed(
-                feed.to.name, away.reason, connection.policy, retry_after_seconds=away.retry_after_seconds
-            )
+        await self._tell_breaker(feed, outcome)
+        return len(outcome.sent)
+
+    async def _tell_breaker(self, feed: Feed, outcome: _Outcome) -> None:
+        away = outcome.unavailable
+        if away is not None:
+            policy = self._connections.to(feed.to.name).policy
+            await self._breakers.failed(feed.to.name, away.reason, policy, retry_after_seconds=away.retry_after_seconds)
         elif outcome.sent:
             await self._breakers.succeeded(feed.to.name)
-        return len(outcome.sent) + retried
 
     def _items(self, feed: Feed, shard: int, events: list[asyncpg.Record]) -> list[_Item]:
         contracts = self._contracts[feed.name]
@@ -169,10 +217,10 @@ class FeedLanes:
             items.append(item)
         return items
 
-    async def _send(self, feed: Feed, items: list[_Item], parked: set[str]) -> _Outcome:
+    async def _send(self, lane: _Lane, items: list[_Item], parked: set[str]) -> _Outcome:
         """Send a batch: one runner for each key that has events, at most ``concurrency`` at once."""
         outcome = _Outcome()
-        connection = self._connections.to(feed.to.name)
+        connection = self._connections.to(lane.feed.to.name)
         lanes: dict[str, list[_Item]] = {}
         for item in items:
             if item.key in parked:
@@ -190,9 +238,9 @@ class FeedLanes:
 
         async def runner() -> None:
             for group in queue:
-                if outcome.unavailable is not None:
+                if outcome.broken_off:
                     return
-                await self._send_group(connection, group, outcome)
+                await self._send_group(lane, connection, group, outcome)
 
         width = min(connection.policy.concurrency, len(lanes))
         await asyncio.gather(*(runner() for _ in range(width)))
@@ -217,17 +265,23 @@ class FeedLanes:
         ):
             raise AssertionError("a batch ended early without saying why")
 
-    async def _send_group(self, connection: Connection, group: list[_Item], outcome: _Outcome) -> None:
+    async def _send_group(self, lane: _Lane, connection: Connection, group: list[_Item], outcome: _Outcome) -> None:
         for index, item in enumerate(group):
+            if self._clock() >= lane.leased_until:
+                outcome.expired = True
+                return
             try:
                 item.receipt = await self._deliver(connection, item)
-            except Rejected as rejected:
-                item.refused = rejected
-                outcome.refused.append(item)
-                outcome.behind.extend(group[index + 1 :])
-                return
             except Unavailable as away:
                 outcome.unavailable = away
+                return
+            except Exception as error:
+                if not isinstance(error, Rejected):
+                    log.exception("defect in sending to %s", connection.system)
+                    error = Defect(f"{type(error).__name__} in sending to {connection.system}")
+                item.refused = error
+                outcome.refused.append(item)
+                outcome.behind.extend(group[index + 1 :])
                 return
             outcome.sent.append(item)
 
@@ -245,9 +299,10 @@ class FeedLanes:
                 await asyncio.sleep(self._rng.uniform(limit / 2, limit))
         raise AssertionError("the last attempt raises")
 
-    async def _lease(self, feed: Feed, shard: int) -> tuple[int, int] | None:
+    async def _lease(self, feed: Feed, shard: int) -> _Lane | None:
         """Take or keep the lane; None while another worker has it."""
         now = self._clock()
+        until = now + timedelta(seconds=LEASE_SECONDS)
         row = await self._pool.fetchrow(
             """INSERT INTO consumer_cursor AS c (consumer, shard, owner, fence, leased_until) VALUES ($1, $2, $3, 1, $4)
                ON CONFLICT (consumer, shard) DO UPDATE SET
@@ -255,23 +310,26 @@ class FeedLanes:
                       fence = c.fence + CASE WHEN c.owner IS DISTINCT FROM excluded.owner THEN 1 ELSE 0 END
                 WHERE c.owner IS NOT DISTINCT FROM excluded.owner OR c.leased_until IS NULL OR c.leased_until < $5
                RETURNING seq, fence""",
-            f"feed:{feed.name}", shard, self._executor, now + timedelta(seconds=LEASE_SECONDS), now,
+            f"feed:{feed.name}", shard, self._executor, until, now,
         )  # fmt: skip
-        return (row["seq"], row["fence"]) if row is not None else None
+        return _Lane(feed, shard, row["seq"], row["fence"], until) if row is not None else None
 
-    async def _commit(self, feed: Feed, shard: int, fence: int, until: int, outcome: _Outcome) -> None:
-        now = self._clock()
+    async def _move(self, connection: asyncpg.Connection, lane: _Lane, seq: int) -> bool:
+        """Move the cursor inside the transaction that records why; False when the lane is another worker's by now."""
+        held = await connection.fetchval(
+            "UPDATE consumer_cursor SET seq = $3 WHERE consumer = $1 AND shard = $2 AND fence = $4 AND owner = $5 RETURNING 1",
+            lane.consumer, lane.shard, seq, lane.fence, self._executor,
+        )  # fmt: skip
+        if not held:
+            log.warning(
+                "lane %s/%d was taken over; its new owner sends again under the same keys", lane.feed.name, lane.shard
+            )
+        return bool(held)
+
+    async def _commit(self, lane: _Lane, until: int, outcome: _Outcome) -> None:
+        feed, shard, now = lane.feed, lane.shard, self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
-            held = await connection.fetchval(
-                "UPDATE consumer_cursor SET seq = $3 WHERE consumer = $1 AND shard = $2 AND fence = $4 AND owner = $5 RETURNING 1",
-                f"feed:{feed.name}", shard, until, fence, self._executor,
-            )  # fmt: skip
-            if not held:
-                log.warning(
-                    "lane %s/%d was taken over; its new owner sends the batch again under the same keys",
-                    feed.name,
-                    shard,
-                )
+            if not await self._move(connection, lane, until):
                 return
             if outcome.sent:
                 await connection.copy_records_to_table(
@@ -325,19 +383,25 @@ class FeedLanes:
                 actor="system:feeds",
             )
 
-    async def _released(self, feed: Feed, shard: int) -> int:
-        """Send again what a person released, and then what waited behind it, in order."""
+    async def _released(self, lane: _Lane) -> tuple[int, bool]:
+        """Send again what a person released, and then what waited behind it, in order: how many, and is the system away?"""
+        # What was skipped ahead of the cursor stays known until the cursor has passed it: it would be sent after all.
         keys = await self._pool.fetch(
-            """SELECT DISTINCT key FROM feed_parked p WHERE feed = $1 AND shard = $2 AND state IN ('ready', 'skipped', 'behind')
+            """SELECT DISTINCT key FROM feed_parked p WHERE feed = $1 AND shard = $2
+                  AND (state IN ('ready', 'behind') OR (state = 'skipped' AND event_seq <= $3))
                   AND NOT EXISTS (SELECT 1 FROM feed_parked d WHERE d.feed = p.feed AND d.key = p.key AND d.state = 'dead')""",
-            feed.name, shard,
+            lane.feed.name, lane.shard, lane.cursor,
         )  # fmt: skip
         sent = 0
         for row in keys:
-            sent += await self._release_key(feed, shard, row["key"])
-        return sent
+            outcome = await self._release_key(lane, row["key"])
+            sent += len(outcome.sent)
+            if outcome.broken_off:
+                return sent, True
+        return sent, False
 
-    async def _release_key(self, feed: Feed, shard: int, key: str) -> int:
+    async def _release_key(self, lane: _Lane, key: str) -> _Outcome:
+        feed, shard = lane.feed, lane.shard
         rows = await self._pool.fetch(
             """SELECT e.seq, e.at, e.type, e.payload, p.state FROM feed_parked p
                  JOIN event e ON e.shard = p.shard AND e.seq = p.event_seq AND e.at = p.event_at
@@ -345,25 +409,32 @@ class FeedLanes:
             feed.name, shard, key,
         )  # fmt: skip
         items = self._items(feed, shard, [r for r in rows if r["state"] != "skipped"])
-        outcome = await self._send(feed, items, set())
+        outcome = await self._send(lane, items, set())
         now = self._clock()
-        gone = [i.seq for i in outcome.sent] + [r["seq"] for r in rows if r["state"] == "skipped"]
+        skipped = [r["seq"] for r in rows if r["state"] == "skipped" and r["seq"] <= lane.cursor]
+        gone = [i.seq for i in outcome.sent] + skipped
         async with self._pool.acquire() as connection, connection.transaction():
+            if not await self._move(connection, lane, lane.cursor):
+                return outcome
             await connection.execute(
                 "DELETE FROM feed_parked WHERE feed = $1 AND shard = $2 AND event_seq = ANY($3)", feed.name, shard, gone
             )
             await connection.executemany(
                 "INSERT INTO feed_result (feed, shard, event_seq, at, receipt) VALUES ($1, $2, $3, $4, $5)",
-                [(feed.name, shard, i.seq, now, i.receipt or "") for i in outcome.sent],
+                [(feed.name, shard, i.seq, now, i.receipt) for i in outcome.sent],
             )
             await connection.execute(
                 "UPDATE feed_parked SET state = 'dead' WHERE feed = $1 AND shard = $2 AND event_seq = ANY($3)",
                 feed.name, shard, [i.seq for i in outcome.refused],
             )  # fmt: skip
             await self._park(connection, feed, shard, _Outcome(refused=outcome.refused), now)
-            detail: dict[str, Any] = {"sent": len(outcome.sent), "refused": len(outcome.refused)}
-            await append(connection, [Entry(now, "system:feeds", "feed.released", f"l/{feed.name}/{shard}", detail)])
-        return len(outcome.sent)
+            if gone or outcome.refused:
+                detail: dict[str, Any] = {"sent": len(outcome.sent), "refused": len(outcome.refused)}
+                await append(
+                    connection, [Entry(now, "system:feeds", "feed.released", f"l/{feed.name}/{shard}", detail)]
+                )
+        await self._tell_breaker(feed, outcome)
+        return outcome
 
 
 def _range(items: list[_Item]) -> tuple[int, int]:

@@ -38,7 +38,7 @@ from hilum.connectors.http_feed import HttpFeed
 from hilum.connectors.inventory_rest import InventoryRest
 from hilum.connectors.tryton import TrytonErp
 from hilum.governance.loader import load_estate
-from hilum.governance.overlay import overlaid
+from hilum.governance.overlay import OverlayRefused, overlaid
 from hilum.governance.problems import EstateRefused
 from hilum.masterdata.crosswalks import Crosswalks
 from hilum.processes.implant_books import Books, reconcile
@@ -51,7 +51,7 @@ from hilum.runtime.loops import standing
 from hilum.runtime.rate import Pace
 from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
 from hilum.security.logs import install_logging
-from hilum.security.secrets import resolve_secret
+from hilum.security.secrets import SecretUnusable, is_reference, resolve_secret
 from hilum.store.migrations import MigrationRefused, migrate
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
@@ -300,14 +300,29 @@ def _end_with_parent(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> No
 
 
 async def prepare(told: Serve) -> None:
-    """Migrate the database and bring the estate's tables into it."""
-    await migrate(told.database_url)
+    """Refuse what cannot run, migrate the database and bring the estate's tables into it."""
     estate = overlaid(load_estate(told.estate), told.overlay)
+    _need_secrets(estate, told.data)
+    await migrate(told.database_url)
     pool = await open_pool(told.database_url, min_size=1, max_size=2, application_name="hilum prepare")
     try:
         await Crosswalks(pool, now).sync_tables(estate)
     finally:
         await pool.close()
+
+
+def _need_secrets(estate: Estate, data: Path) -> None:
+    """All secrets that are missing, at once and before anything starts."""
+    problems = []
+    for name, spec in estate.systems.items():
+        hook = [spec.listen.webhook.secret] if spec.listen.webhook is not None else []
+        for reference in (*hook, *(v for v in spec.connect.values() if isinstance(v, str) and is_reference(v))):
+            try:
+                resolve_secret(reference, data)
+            except SecretUnusable as unusable:
+                problems.append(f"  system {name}: {unusable}")
+    if problems:
+        raise SecretUnusable("These secrets are needed before the platform can start:\n" + "\n".join(problems))
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
@@ -336,7 +351,7 @@ def prepare_command(estate: Estate_, data: Data_, database_url: Url_, overlay: O
     install_logging("WARNING")
     try:
         uvloop.run(prepare(Serve("prepare", estate, data, database_url, overlay)))
-    except (EstateRefused, MigrationRefused) as refused:
+    except (EstateRefused, MigrationRefused, OverlayRefused, SecretUnusable) as refused:
         raise SystemExit(str(refused)) from None
 
 

@@ -197,6 +197,12 @@ def wait_ready(supervisor: Supervisor, data: Path, *, timeout_seconds: float = 6
                     ready[role.name] = says
         if time.monotonic() > deadline:
             waiting = [r.name for r in supervisor.roles if r.name not in ready]
-            raise NotStarted(f"{', '.join(waiting)} did not start within {timeout_seconds:g} s; see {data / 'logs'}")
+            said = "".join(f"\n  {name}: {_last_line(data / 'logs' / f'{name}.log')}" for name in waiting)
+            raise NotStarted(f"not started within {timeout_seconds:g} s; the logs in {data / 'logs'} end so:{said}")
         time.sleep(0.05)
     return ready
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "(nothing)"

@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
     """Cuts the stream into frames, hands them on, and writes the replies in the order of their frames."""
 
     __slots__ = (
-        "_begun", "_buffer", "_choked", "_counts", "_discarded", "_end", "_ending", "_handler", "_last", "_limits", "_linger",
+        "_begun", "_buffer", "_choked", "_counts", "_discarded", "_end", "_ending", "_handler", "_heard_all", "_last", "_limits", "_linger",
         "_paused", "_pending", "_rules", "_scanned", "_secure", "_strikes", "_time", "_transport", "_woken_by", "peer",
     )  # fmt: skip
 
@@ -75,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._paused = False  # Reading is paused.
         self._choked = False  # The peer does not read its replies.
         self._ending = False  # No more frames are taken; the connection closes when all replies are written.
+        self._heard_all = False  # The peer has closed its side.
         self._begun: float | None = None  # When the frame (or noise) in the buffer began.
         self._linger: float | None = None  # When a refused peer is cut off.
         self._last = 0.0
@@ -111,6 +112,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer sends no more; it may still be reading, so its replies are written before the connection closes."""
+        self._heard_all = True
         if not self._ending:
             self._incomplete("the connection was closed in the middle of a frame")
             self._ending = True
@@ -304,7 +306,10 @@ class Connection(asyncio.Protocol):
         self._write_ready()
         if self._ending:
             if not self._pending and self._linger is None:
-                self._close_gently()
+                if self._heard_all:
+                    self._close()
+                else:
+                    self._close_gently()
         elif self._paused:
             self._resume()
 

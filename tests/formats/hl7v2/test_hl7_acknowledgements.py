@@ -139,3 +139,12 @@ def test_what_cannot_be_a_number_is_not_echoed(number):
 
     assert len(answer) < 300
     assert b"\x1c" not in answer and b"\x0b" not in answer
+
+
+def test_a_sender_that_delimits_with_what_times_are_made_of_gets_them_escaped():
+    data = b"MSH+-~\\&+EHR+F+H+L+20260301++ADT-A01+C-1+P+2.5\r"
+
+    answer = answered(data)
+
+    assert answer["MSH-7"] == "20260301120000+0000"
+    assert answer["MSA-2"] == "C-1"

@@ -7,9 +7,9 @@ import socket
 import struct
 
 import pytest
+from tests.transports.mllp.characters import Door, acknowledged, message, opened, resolved, sender, still_answers, until
 
 from hilum.transports.mllp import MllpListener, frame
-from tests.transports.mllp.characters import Door, acknowledged, message, opened, resolved, sender, still_answers, until
 
 
 def test_bytes_outside_of_frames_are_reported_once_and_what_follows_is_taken(run):

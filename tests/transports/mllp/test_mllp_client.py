@@ -29,7 +29,7 @@ class Receiver:
     def __init__(self, behave) -> None:
         self.behave = behave
         self.received: list[str | None] = []
-        self.connections = 0
+        self.connections = self.left = 0
         self.busy = self.busiest = 0
         self.port = 0
 
@@ -49,6 +49,7 @@ class Receiver:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.left += 1
             writer.close()
 
 
@@ -150,6 +151,8 @@ def test_a_cancelled_exchange_leaves_no_acknowledgement_behind(run):
             first.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await first
+            await asyncio.sleep(0.1)
+            assert peer.left == 1
 
             assert hl7v2.Message.parse(await client.exchange(message("C-2")))["MSA-2"] == "C-2"
             assert peer.connections == 2
@@ -178,6 +181,8 @@ def test_an_answer_to_something_else_is_an_error_and_ends_the_connection(run, an
         async with receiver(_answering(answer)) as peer, client_of(peer) as client:
             with pytest.raises(WrongAcknowledgement, match=reason):
                 await client.exchange(message("C-1"))
+            await asyncio.sleep(0.05)
+            assert peer.left == 1
             assert hl7v2.Message.parse(await client.exchange(message("C-2")))["MSA-2"] == "C-2"
             assert peer.connections == 2
 

@@ -6,10 +6,10 @@ import asyncio
 import socket
 
 import pytest
+from tests.transports.mllp.characters import Door, acknowledged, message, opened, resolved, sender, until
 
 from hilum.formats import hl7v2
 from hilum.transports.mllp import frame
-from tests.transports.mllp.characters import Door, acknowledged, message, opened, resolved, sender, until
 
 
 def test_a_message_is_acknowledged(run):
@@ -41,6 +41,39 @@ def test_frames_are_found_however_the_bytes_arrive(run, step):
             answers = [(await ehr.hears())["MSA-2"] for _ in range(5)]
 
             assert answers == [f"C-{number}" for number in range(5)]
+            assert door.violations == []
+
+    run(story())
+
+
+def test_an_end_that_arrives_in_two_halves_is_found(run):
+    async def story():
+        async with opened() as door, sender(door) as ehr:
+            await ehr.sends(frame(message("C-1"))[:-1])
+            await asyncio.sleep(0.05)
+            await ehr.sends(b"\r")
+
+            assert (await ehr.hears())["MSA-2"] == "C-1"
+
+    run(story())
+
+
+def test_a_frame_that_had_to_wait_for_us_is_not_slow(run):
+    async def story():
+        async with opened(max_in_flight_per_connection=1, frame_timeout_seconds=0.2) as door, sender(door) as ehr:
+            answer = asyncio.get_running_loop().create_future()
+            door.answer = lambda data: answer
+            second = frame(message("C-2"))
+            await ehr.sends(frame(message("C-1")) + second[:40])
+            await until(lambda: door.taken)
+            await asyncio.sleep(0.4)
+            door.answer = lambda data: resolved(acknowledged(data))
+            answer.set_result(acknowledged(message("C-1")))
+            assert (await ehr.hears())["MSA-2"] == "C-1"
+            await asyncio.sleep(0.1)
+            await ehr.sends(second[40:])
+
+            assert (await ehr.hears())["MSA-2"] == "C-2"
             assert door.violations == []
 
     run(story())

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters, escaper
-from hilum.formats.hl7v2.findings import MEANINGS, Finding
+from hilum.formats.hl7v2.findings import MEANINGS, Finding, HL7ParseError
 from hilum.formats.hl7v2.header import Header
 from hilum.formats.hl7v2.message import Message
 from hilum.formats.hl7v2.paths import InvalidPath, Path, parse_path
@@ -76,7 +76,7 @@ def _envelope(
     fields = [
         "MSH", delimiters.encoding,
         _echo(header, 5), _echo(header, 6), _echo(header, 3), _echo(header, 4),
-        timestamp.strftime("%Y%m%d%H%M%S%z") if numbers >= (2, 3) else timestamp.strftime("%Y%m%d%H%M%S"),
+        _text(timestamp.strftime("%Y%m%d%H%M%S%z" if numbers >= (2, 3) else "%Y%m%d%H%M%S"), delimiters),
         "", mark.join(kind), _text(control_id, delimiters), _echo(header, 11) or "P", version,
     ]  # fmt: skip
     charset = _echo(header, 18)
@@ -94,10 +94,11 @@ def _delimiters(header: Header | None) -> Delimiters:
     """The sender's, or the standard's where the sender's cannot carry an answer."""
     if header is None:
         return STANDARD
-    own = header.delimiters
-    if own is STANDARD or (own.component and len({*own.encoding, own.field}) == len(own.encoding) + 1):
-        return own
-    return STANDARD if own.field in STANDARD.encoding else STANDARD._replace(field=own.field)
+    try:
+        return header.checked_delimiters()
+    except HL7ParseError:
+        separator = header.raw(1)
+        return STANDARD if separator in STANDARD.encoding else STANDARD._replace(field=separator)
 
 
 def _echo(header: Header | None, number: int) -> str:

@@ -77,6 +77,8 @@ class Header:
 
     def value(self, number: int, component: int = 1) -> str | None:
         """One component of MSH-``number``, decoded; None when absent, empty or null."""
+        if number > len(self._fields):
+            return None
         text = self.component(number, component)
         if not text or text == '""':
             return None

@@ -12,7 +12,7 @@ import asyncpg
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.runtime.fault_points import point
-from hilum.runtime.journal import SCHEMA, Journal
+from hilum.runtime.journal import QUEUE, SCHEMA, Journal
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,8 @@ DEAD_AFTER_SECONDS = 10.0
 
 # Criticality first, then age. A case waits for every older open case of its key, and for its own previous run to end.
 # The table decides, not the journal: a case that is ready although a run of it ended (in a process that was thought
-# dead, or by a defect) is rewound to where that run's journal ends.
+# dead, or by a defect) is rewound to where that run's journal ends. A journal written under another version of the
+# flows speaks of steps that this one may not have: such a case begins again, and its deliveries are known by their keys.
 _CLAIM = f"""
     UPDATE flow_case SET state = 'running', executor = $1, run = run + 1, updated_at = $3
      WHERE id IN (
@@ -32,9 +33,10 @@ _CLAIM = f"""
            AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.workflow_status w
                             WHERE w.workflow_uuid = c.id AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED'))
          ORDER BY c.criticality, c.position LIMIT $2 FOR UPDATE OF c SKIP LOCKED)
-    RETURNING id, criticality, position, coalesce(rewind_to,
-              (SELECT 1 + coalesce((SELECT max(o.function_id) FROM {SCHEMA}.operation_outputs o WHERE o.workflow_uuid = flow_case.id), 0)
-                 FROM {SCHEMA}.workflow_status w WHERE w.workflow_uuid = flow_case.id)) AS rewind_to
+    RETURNING id, criticality, position,
+              (SELECT CASE WHEN w.application_version IS DISTINCT FROM $4 THEN 1 ELSE coalesce(rewind_to,
+                      1 + (SELECT max(o.function_id) FROM {SCHEMA}.operation_outputs o WHERE o.workflow_uuid = flow_case.id), 1) END
+                 FROM {SCHEMA}.workflow_status w WHERE w.workflow_uuid = flow_case.id) AS rewind_to
 """
 
 
@@ -76,7 +78,7 @@ class Claims:
         if room <= 0:
             await self._forget_what_others_run()
             return 0
-        rows = await self._pool.fetch(_CLAIM, self._journal.executor, room, self._clock())
+        rows = await self._pool.fetch(_CLAIM, self._journal.executor, room, self._clock(), self._journal.flows_version)
         rows.sort(key=lambda r: (r["criticality"], r["position"]))
         for row in rows:
             self._busy.add(row["id"])
@@ -102,8 +104,8 @@ class Claims:
         """Bring the cases of dead executors back: the journal resumes what it has, the rest is claimed anew."""
         if not executors:
             return 0
-        recovered = await asyncio.to_thread(self._journal.recover, executors)
         again = await self.reset(executors)
+        recovered = await asyncio.to_thread(self._journal.recover, executors)
         # Only now is it over: had this failed or died half-way, the next beat of any peer would do it again.
         await self._pool.execute(
             "UPDATE executor SET state = 'stopped' WHERE id = ANY($1) AND state = 'dead'", executors
@@ -112,7 +114,10 @@ class Claims:
         return recovered + again
 
     async def reset(self, executors: list[str]) -> int:
-        """Let go what executors that no longer run had claimed but not started, and their deliveries' leases."""
+        """Free what executors that no longer run held: leases, and cases that were claimed but not started.
+
+        Comes before the journal recovers what they had started.
+        """
         if await self._pool.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.workflow_status") is None:
             return 0  # The very first start: the journal's tables are made when it opens.
         # Their leases would only delay what follows; should one of them live after all, the fences keep it out.
@@ -120,6 +125,18 @@ class Claims:
             "UPDATE delivery SET leased_until = NULL WHERE state = 'attempting' AND owner = ANY($1)", executors
         )
         await self._pool.execute("UPDATE consumer_cursor SET leased_until = NULL WHERE owner = ANY($1)", executors)
+        # Through our queue the journal resumes them at once; through its own it looks once a second.
+        await self._pool.execute(
+            f"UPDATE {SCHEMA}.workflow_status SET queue_name = $2 WHERE status = 'PENDING' AND executor_id = ANY($1) AND queue_name IS NULL",
+            executors, QUEUE,
+        )  # fmt: skip
+        # Runs under another version of the flows are recovered by nobody: they are given up, and begin again below.
+        await self._pool.execute(
+            f"""UPDATE {SCHEMA}.workflow_status w SET status = 'CANCELLED', queue_name = NULL FROM flow_case c
+                 WHERE w.workflow_uuid = c.id AND c.state = 'running' AND c.executor = ANY($1)
+                   AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED') AND w.application_version IS DISTINCT FROM $2""",
+            executors, self._journal.flows_version,
+        )  # fmt: skip
         # Claimed but never started, or claimed for a rewind that never began: nothing runs, so it is ready again.
         again = await self._pool.fetch(
             f"""UPDATE flow_case c SET state = 'ready', executor = NULL, updated_at = $2

@@ -35,6 +35,7 @@ from hilum.masterdata.crosswalks import Crosswalks
 from hilum.runtime import work_items
 from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
 from hilum.store.pool import open_pool
+from hilum.testing.hospital_messages import charge_message, procedure_message, registration_message
 from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory
 from hilum.testing.neighbours.process import Neighbour
 
@@ -72,6 +73,7 @@ class Hospital:
         policy: Mapping[str, Any] | None = None,
         tower_port: int = 0,
         faults: bool = False,
+        restart: bool = True,
     ) -> None:
         self.directory = directory
         self.data = directory / "data"
@@ -87,6 +89,7 @@ class Hospital:
         self._positions = positions
         self._policy = dict(policy or {})
         self._tower_port = tower_port
+        self._restart = restart
         self._ports = {"mllp": _free_port(), "webhook": _free_port()}
         self._stack = contextlib.ExitStack()
         self._platform: contextlib.ExitStack | None = None
@@ -110,7 +113,7 @@ class Hospital:
         for neighbour in (self.inventory, self.billing, self.ehr):
             neighbour.start()
             self._stack.callback(neighbour.stop)
-        self.start_platform()
+        self.start_platform(restart=self._restart)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -235,6 +238,24 @@ class Hospital:
             )
         )  # fmt: skip
 
+    def uses_later(self, usage_id: str, charge_code: str, **given: Any) -> None:
+        """The EHR begins to send a charge; its outcome comes from ``self.ehr.next_line``."""
+        usual = {
+            "quantity": 1, "facility": "ST-MARY", "department": "OR", "charge_usd": "1000.00", "control_id": f"C{usage_id}",
+        }  # fmt: skip
+        self.ehr.post(charge_message(usage_id, charge_code, **{**usual, **given}))
+
+    def uses_several(
+        self, account: str, usages: dict[str, str], *, facility: str = "ST-MARY", department: str = "OR"
+    ) -> dict[str, Any]:
+        """The EHR charges several implants of one procedure (charge codes by usage id) in one message."""
+        message = procedure_message(account, usages, facility=facility, department=department, control_id=f"C{account}")
+        return self.ehr.send(message)
+
+    def registers_later(self, account: str, *, facility: str = "ST-MARY") -> None:
+        """The EHR begins to send a registration; its outcome comes from ``self.ehr.next_line``."""
+        self.ehr.post(registration_message(account, facility=facility, control_id=f"A{account}"))
+
     def scans(
         self, usage_id: str, charge_code: str, *, quantity: int = 1, facility: str = "ST-MARY", department: str = "OR"
     ) -> None:
@@ -272,6 +293,15 @@ class Hospital:
         async def work(pool: asyncpg.Pool) -> list[str]:
             async with pool.acquire() as connection, connection.transaction():
                 return await work_items.release(connection, item, now=_now(), actor=by)
+
+        return self.on_database(work)
+
+    def skips(self, item: int, *, reason: str, by: str = "person:analyst") -> list[str]:
+        """A person decides that what waits has no effect after all."""
+
+        async def work(pool: asyncpg.Pool) -> list[str]:
+            async with pool.acquire() as connection, connection.transaction():
+                return await work_items.skip(connection, item, now=_now(), actor=by, reason=reason)
 
         return self.on_database(work)
 
@@ -378,27 +408,15 @@ class Hospital:
         return place
 
 
-def charge_message(
-    usage_id: str, charge_code: str, *, quantity: int, facility: str, department: str, charge_usd: str, control_id: str
-) -> str:
-    """A DFT^P03 with one FT1, as the EHR writes it."""
-    moment = datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000")
-    return "\r".join(
-        [
-            f"MSH|^~\\&|EHR|{facility}|HILUM|LAKESHORE|{moment}||DFT^P03^DFT_P03|{control_id}|P|2.5.1",
-            f"EVN|P03|{moment}",
-            f"PID|1||MRN-{usage_id}^^^{facility}^MR||SYNTHETIC^PATIENT||19700101|F||||||||||ACC-{usage_id}^^^{facility}^AN",
-            f"FT1|1|{usage_id}||{moment}||CG|{charge_code}^IMPLANT|||{quantity}|{charge_usd}||{department}",
-            "",
-        ]
-    )
-
-
 async def _state(pool: asyncpg.Pool) -> dict[str, Any]:
     cases = await pool.fetch("SELECT state, count(*) AS n FROM flow_case GROUP BY state")
     unread = await pool.fetchval(
         """SELECT coalesce(sum(s.event_seq - coalesce(c.seq, 0)), 0)::bigint FROM intake_shard s
              LEFT JOIN consumer_cursor c ON c.shard = s.shard AND c.consumer = 'flows'"""
+    )
+    unread += await pool.fetchval(
+        """SELECT coalesce(sum(s.event_seq - c.seq), 0)::bigint FROM intake_shard s
+             JOIN consumer_cursor c ON c.shard = s.shard AND c.consumer LIKE 'feed:%'"""
     )
     messages = await pool.fetchval("SELECT count(*) FROM message")
     return {"cases": {r["state"]: r["n"] for r in cases}, "unread": unread, "messages": messages}

@@ -179,6 +179,7 @@ def test_a_sender_with_fewer_delimiters_has_no_parts_below():
         (r"a\R\b", "a~b"),
         (r"a\E\b", "a\\b"),
         (r"\E\F\E\ ", "\\F\\ "),
+        (r"a\P\b", "a#b"),
         (r"\X4B4E4545\ ", "KNEE "),
         (r"\XC3BC\ ", "ü "),
         (r"\XC3\ ", "\\XC3\\ "),

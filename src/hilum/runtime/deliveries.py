@@ -28,7 +28,7 @@ from hilum.model.supply import Shelf
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.fault_points import point
-from hilum.runtime.wire import dump_arguments, dump_result, load_result
+from hilum.runtime.wire import dump_arguments, dump_result, load_arguments, load_result
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class _Turn:
     attempts: int
     in_doubt: bool
     created_at: datetime
+    arguments: Mapping[str, Any]
 
 
 class Deliveries:
@@ -147,11 +148,11 @@ class Deliveries:
         connector = connection.connector
         if turn.in_doubt and command.operation not in connector.idempotent_commands:
             find = getattr(connector, f"find_{command.operation}")
-            found = await self._call(connection, find, {**command.arguments, "key": command.key})
+            found = await self._call(connection, find, {**turn.arguments, "key": command.key})
             if found is not None:
                 return found, True
         execute = getattr(connector, command.operation)
-        return await self._call(connection, execute, {**command.arguments, "key": command.key}), False
+        return await self._call(connection, execute, {**turn.arguments, "key": command.key}), False
 
     async def _call(self, connection: Connection, call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         async with connection.room:
@@ -187,12 +188,17 @@ class Deliveries:
         await asyncio.sleep(self._rng.uniform(limit / 2, limit))
 
     async def _write_down(self, command: Command) -> None:
-        """The delivery exists before anything is sent; a second case that asks for the same key shares it."""
+        """The delivery exists before anything is sent; a second case that asks for the same key shares it.
+
+        What is asked for is what its own case said last: a refusal may have been answered by correcting it.
+        """
         now = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 """INSERT INTO delivery (key, system, operation, case_id, step, request, created_at, updated_at)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING""",
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                   ON CONFLICT (key) DO UPDATE SET request = excluded.request
+                    WHERE delivery.state <> 'done' AND delivery.case_id = excluded.case_id AND delivery.request <> excluded.request""",
                 command.key, command.system.name, command.operation, command.case_id, command.step,
                 dump_arguments(command.arguments), now,
             )  # fmt: skip
@@ -230,7 +236,10 @@ class Deliveries:
                     )  # fmt: skip
                     # A predecessor that stopped while attempting may have reached the system: look before sending.
                     in_doubt = row["state"] in ("attempting", "in_doubt")
-                    return _Turn(row["fence"] + 1, row["attempts"] + 1, in_doubt, row["created_at"])
+                    # Another case's words for the same effect may differ (a shelf is lower by now): the first asker's count.
+                    ours = row["case_id"] == command.case_id
+                    arguments = command.arguments if ours else load_arguments(command.signature, row["request"])
+                    return _Turn(row["fence"] + 1, row["attempts"] + 1, in_doubt, row["created_at"], arguments)
             await asyncio.sleep(0.05)
 
     async def _unavailable(

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 
 @lru_cache(maxsize=512)
@@ -29,6 +29,12 @@ def dump_arguments(arguments: Mapping[str, Any]) -> bytes:
             for name, value in arguments.items()
         }
     )
+
+
+def load_arguments(signature: Callable[..., Any], data: bytes) -> dict[str, Any]:
+    """The arguments of a command as they were written down, by the operation's annotations."""
+    annotations = get_type_hints(inspect.unwrap(signature), include_extras=True)
+    return {name: _adapter(annotations[name]).validate_python(value) for name, value in from_json(data).items()}
 
 
 def dump_result(signature: Callable[..., Any], result: Any) -> bytes:

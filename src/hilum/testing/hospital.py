@@ -35,7 +35,7 @@ from hilum.masterdata.crosswalks import Crosswalks
 from hilum.runtime import work_items
 from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
 from hilum.store.pool import open_pool
-from hilum.testing.hospital_messages import charge_message, procedure_message, registration_message
+from hilum.testing.hospital_messages import account_message, charge_message, procedure_message
 from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory
 from hilum.testing.neighbours.process import Neighbour
 
@@ -229,12 +229,13 @@ class Hospital:
         department: str = "OR",
         charge_usd: str = "1000.00",
         control_id: str | None = None,
+        used_at: datetime | None = None,
     ) -> dict[str, Any]:
         """The EHR charges an implant; the outcome of the exchange."""
         return self.ehr.send(
             charge_message(
                 usage_id, charge_code, quantity=quantity, facility=facility, department=department, charge_usd=charge_usd,
-                control_id=control_id or f"C{usage_id}",
+                control_id=control_id or f"C{usage_id}", used_at=used_at,
             )
         )  # fmt: skip
 
@@ -254,7 +255,12 @@ class Hospital:
 
     def registers_later(self, account: str, *, facility: str = "ST-MARY") -> None:
         """The EHR begins to send a registration; its outcome comes from ``self.ehr.next_line``."""
-        self.ehr.post(registration_message(account, facility=facility, control_id=f"A{account}"))
+        self.ehr.post(account_message("A04", account, facility=facility, control_id=f"A{account}"))
+
+    def tells(self, trigger: str, account: str, *, facility: str = "ST-MARY") -> dict[str, Any]:
+        """The EHR tells where a patient is: A01, A04 arrived, A02 moved, A03 left."""
+        message = account_message(trigger, account, facility=facility, control_id=f"{trigger}-{account}")
+        return self.ehr.send(message)
 
     def scans(
         self, usage_id: str, charge_code: str, *, quantity: int = 1, facility: str = "ST-MARY", department: str = "OR"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +21,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hilum.authoring.estate import Estate, Policy
+from hilum.audit.sequencer import Sequencer
+from hilum.audit.signing import Signer
+from hilum.authoring.estate import Policy
+from hilum.governance.loader import load_estate
+from hilum.masterdata.crosswalks import Crosswalks
 from hilum.model import (
     AccountNumber,
     ChargeableUsage,
@@ -35,26 +41,16 @@ from hilum.model import (
     Replenishment,
     Shelf,
 )
-from hilum.processes.implant_usage import ImplantUsed, implant_usage
-from hilum.runtime.breakers import Breakers
-from hilum.runtime.cases import CaseRunner, Surroundings
-from hilum.runtime.claims import Claims
+from hilum.processes.implant_usage import ImplantUsed
 from hilum.runtime.connections import Connection, Connections
-from hilum.runtime.deliveries import Deliveries
-from hilum.runtime.dispatch import Dispatcher
 from hilum.runtime.intake import Intake
-from hilum.runtime.journal import Journal as StepJournal
 from hilum.runtime.reception import Reception, prepare
+from hilum.runtime.worker import Worker, WorkerSettings
 from hilum.store.migrations import migrate
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
 
 LAKESHORE = Path(__file__).parents[1] / "estates" / "lakeshore"
-CROSSWALKS = {
-    "charge_code_to_item": "KNEE-99",
-    "department_to_location": "STM-OR1",
-    "department_to_cost_centre": "CC-ORTHO",
-}
 
 
 class AtOnce:
@@ -104,39 +100,40 @@ def used(number: int) -> Reception:
 
 
 async def platform_alone(url: str, cases: int) -> dict[str, Any]:
+    """Lakeshore's worker as it is shipped, between systems that answer at once."""
     await migrate(url)
-    pool = await open_pool(url, min_size=2, max_size=16, application_name="bench")
+    pool = await open_pool(url, min_size=2, max_size=24, application_name="bench")
     async with pool.acquire() as connection:
         await ensure_partitions(connection, now().date())
-    estate = Estate(Path(), "bench", flows={"implant_usage": implant_usage})
-    policy = Policy(rate_per_second=100_000)
-    systems = {n: Connection(n, AtOnce(), policy, lambda: asyncio.sleep(0)) for n in ("erp", "stock", "billing")}
-    rng = random.Random(1)
-    connections, breakers = Connections(systems), Breakers(pool, clock=now, rng=rng)
-    deliveries = Deliveries(pool, connections, breakers, executor="bench", clock=now, rng=rng)
-    loop = asyncio.get_running_loop()
-    journal = StepJournal(url, "bench", "1", 8)
-    claims = Claims(pool, journal, slots=8, clock=now, lane=loop)
-
-    def lookup(name: str, value: str, facility: str, on: datetime | None) -> str | None:
-        return CROSSWALKS.get(name)
-
-    runner = CaseRunner(Surroundings(pool, loop, estate, deliveries, lookup, now, "bench"), claims.rested)
-    await asyncio.to_thread(journal.open, runner.run)
-    intake = Intake(pool, name="bench", clock=now)
-    await intake.start()
-    await asyncio.gather(*(intake.submit(used(n), lambda receipt: receipt) for n in range(cases)))
-    dispatcher = Dispatcher(pool, estate, clock=now)
-    while await dispatcher.run_once():
-        pass
-    started, cpu = time.perf_counter(), time.process_time()
-    while await pool.fetchval("SELECT count(*) FROM flow_case WHERE state IN ('ready', 'running')"):
-        if not await claims.run_once():
-            await asyncio.sleep(0.01)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    done = await pool.fetchval("SELECT count(*) FROM flow_case WHERE state = 'done'")
-    await asyncio.to_thread(journal.close)
-    await intake.stop()
+    estate = load_estate(LAKESHORE)
+    await Crosswalks(pool, now).sync_tables(estate)
+    policy = Policy(rate_per_second=100_000, concurrency=16)
+    connections = Connections(
+        {name: Connection(name, AtOnce(), policy, lambda: asyncio.sleep(0)) for name in ("erp", "stock", "billing")}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        sequencer = Sequencer(pool, Signer.open(Path(folder)), now, heads_file=Path(folder) / "heads.jsonl")
+        settings = WorkerSettings(executor="bench", pid=os.getpid(), host="bench", database_url=url)
+        worker = Worker(
+            pool,
+            estate,
+            connections,
+            settings,
+            clock=now,
+            rng=random.Random(1),
+            sequence=sequencer.run_once,
+            end=sys.exit,
+        )
+        intake = Intake(pool, name="bench", clock=now)
+        await intake.start()
+        await worker.start()
+        await asyncio.gather(*(intake.submit(used(n), lambda receipt: receipt) for n in range(cases)))
+        started, cpu = time.perf_counter(), time.process_time()
+        while (done := await pool.fetchval("SELECT count(*) FROM flow_case WHERE state = 'done'")) < cases:
+            await asyncio.sleep(0.05)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        await worker.stop()
+        await intake.stop()
     await pool.close()
     return {"done": done, "per_second": done / seconds, "cpu_ms": cpu / done * 1000}
 

@@ -89,7 +89,7 @@ class Dispatcher:
         for flow, record in cases:
             try:
                 event = flow.on.model_validate_json(record["payload"])
-                key, ordering = _required(event, flow.key, flow), _required(event, flow.ordering, flow)
+                key, ordering = required(event, flow.key, flow), required(event, flow.ordering, flow)
             except (ValidationError, LookupError) as error:
                 # This event alone cannot become a case; the shard goes on and a person hears of it.
                 await _unreadable(connection, flow, f"e/{shard}/{record['seq']}", error, self._owner(flow), now)
@@ -134,7 +134,8 @@ async def _unreadable(
     await work_items.join(connection, exceptional, now=now, actor="system:dispatch")
 
 
-def _required(event: Any, path: str, flow: Flow) -> str:
+def required(event: Any, path: str, flow: Flow) -> str:
+    """The text of a field by which a case is known; LookupError when the event has none."""
     value = value_at(event, path)
     if value is None:
         raise LookupError(f"flow {flow.name}: the event has no {path}; `hilum check` should have refused this key")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.crash.worlds import Ledger, a_hospital, case_of, charges_of
+from tests.crash.worlds import Ledger, a_hospital, case_of, charges_of, happened_once, nothing_happened
 
 from hilum.store.postgres_server import EmbeddedPostgres
 from hilum.testing.hospital import Hospital
@@ -46,20 +46,6 @@ def waiting(hospital: Hospital, cause: str) -> tuple[int, str, int]:
     """The open work item of a cause: its number, its queue and how many wait."""
     [found] = [(item, queue, cases) for item, queue, why, cases in hospital.work_queue() if why == cause]
     return found
-
-
-def happened_once(hospital: Hospital, ledger: Ledger, *usages: str) -> None:
-    for usage in usages:
-        assert case_of(hospital, usage)["state"] == "done", usage
-        assert len(hospital.movements(usage)) == 1, usage
-        assert ledger.journals(usage) == ["posted"], usage
-        assert len(charges_of(hospital, usage)) == 1, usage
-
-
-def nothing_happened(hospital: Hospital, ledger: Ledger, usage: str) -> None:
-    assert hospital.movements(usage) == []
-    assert ledger.journals(usage) == []
-    assert charges_of(hospital, usage) == []
 
 
 def test_fifty_usages_of_one_unknown_item_are_one_decision(hospital: Hospital, ledger: Ledger) -> None:
@@ -258,6 +244,8 @@ def test_a_replay_of_what_is_known_changes_nothing_and_says_so_first(hospital: H
 
 
 def test_a_replay_job_can_be_stopped_half_way(hospital: Hospital) -> None:
+    for resend in range(3):
+        hospital.uses("STOPPED-1", HIP, control_id=f"CSTOPPED-{resend}")
     job = hospital.hilum(
         "replay", "request", "--system", "ehr", "--rate", "0.5", "--go", "--reason", "too much was selected"
     )["job"]

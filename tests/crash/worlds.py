@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import asyncpg
 
 from hilum.store.postgres_server import EmbeddedPostgres
 from hilum.testing.hospital import ErpAddress, Hospital
@@ -60,6 +64,44 @@ class Ledger:
     def _states(self, model: str, field: str, key: str) -> list[str]:
         found = self.desk.search(model, [(field, "=", key)])
         return sorted(record["state"] for record in self.desk.read(model, found, ["state"]))
+
+
+@contextmanager
+def locked_numbers(erp: Tryton) -> Iterator[None]:
+    """Somebody else's transaction holds the ERP's number series: drafts can be made, and none of them posted."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(erp.database_url))
+        transaction = connection.transaction()
+        runner.run(transaction.start())
+        runner.run(connection.execute("SELECT 1 FROM ir_sequence_strict FOR UPDATE"))
+        try:
+            yield
+        finally:
+            runner.run(transaction.rollback())
+            runner.run(connection.close())
+
+
+def until(what: Callable[[], bool], *, seconds: float = 30.0) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.05)
+
+
+def happened_once(hospital: Hospital, ledger: Ledger, *usages: str) -> None:
+    """In the systems' own books; what Hilum believes of itself is not asked."""
+    for usage in usages:
+        assert len(hospital.movements(usage)) == 1, f"stock movements of {usage}"
+        assert ledger.journals(usage) == ["posted"], f"journals of {usage}, drafts included"
+        assert len(charges_of(hospital, usage)) == 1, f"charges of {usage} at billing"
+        assert case_of(hospital, usage)["state"] == "done"
+
+
+def nothing_happened(hospital: Hospital, ledger: Ledger, usage: str) -> None:
+    assert hospital.movements(usage) == []
+    assert ledger.journals(usage) == []
+    assert charges_of(hospital, usage) == []
 
 
 def charges_of(hospital: Hospital, usage_id: str) -> list[dict[str, Any]]:

@@ -415,7 +415,8 @@ class Hospital:
 
 
 async def _state(pool: asyncpg.Pool) -> dict[str, Any]:
-    cases = await pool.fetch("SELECT state, count(*) AS n FROM flow_case GROUP BY state")
+    """What was read of what arrived, and then the cases: in the other order one that is just being opened is seen by neither."""
+    messages = await pool.fetchval("SELECT count(*) FROM message")
     unread = await pool.fetchval(
         """SELECT coalesce(sum(s.event_seq - coalesce(c.seq, 0)), 0)::bigint FROM intake_shard s
              LEFT JOIN consumer_cursor c ON c.shard = s.shard AND c.consumer = 'flows'"""
@@ -424,7 +425,7 @@ async def _state(pool: asyncpg.Pool) -> dict[str, Any]:
         """SELECT coalesce(sum(s.event_seq - c.seq), 0)::bigint FROM intake_shard s
              JOIN consumer_cursor c ON c.shard = s.shard AND c.consumer LIKE 'feed:%'"""
     )
-    messages = await pool.fetchval("SELECT count(*) FROM message")
+    cases = await pool.fetch("SELECT state, count(*) AS n FROM flow_case GROUP BY state")
     return {"cases": {r["state"]: r["n"] for r in cases}, "unread": unread, "messages": messages}
 
 

@@ -201,11 +201,14 @@ async def play(url: str, keys: Path) -> None:
     async def at_once() -> None:
         return None
 
+    def _ended(why: str) -> None:
+        raise AssertionError(f"the worker of this morning ended: {why}")
+
     reach = {name: Connection(name, morning.neighbours, policy, at_once) for name in ("erp", "stock", "billing")}
     sequencer = Sequencer(pool, Signer.open(keys), wall, heads_file=keys / "heads.jsonl")
     worker = Worker(
         pool, estate, Connections(reach), WorkerSettings("worker-1", 4711, "theatre-host", url, slots=2),
-        clock=wall, rng=random.Random(7), sequence=sequencer.run_once,
+        clock=wall, rng=random.Random(7), sequence=sequencer.run_once, end=_ended,
     )  # fmt: skip
     await worker.start()
     try:

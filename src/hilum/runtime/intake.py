@@ -180,14 +180,12 @@ class Intake:
             await self._commit(batch[:middle])
             await self._commit(batch[middle:])
             return
-        [waiting] = batch
-        if waiting.reception.problem is not None and waiting.reception.problem.text == UNSTORABLE:
+        reception = batch[0].reception
+        if reception.problem is not None and reception.problem.text == UNSTORABLE:
             self._fail(batch, error)
             return
-        given = waiting.reception
-        problem = Problem("102", UNSTORABLE)
-        waiting.reception = Reception.refused(given.system, given.transport, given.peer, given.raw, problem)
-        waiting.reception.copy_of = given.copy_of
+        reception.problem = Problem("102", UNSTORABLE)
+        reception.events, reception.type, reception.control_id = [], "", ""
         await self._commit(batch)
 
     @staticmethod

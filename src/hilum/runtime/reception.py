@@ -168,6 +168,11 @@ class Reader:
                 return reception, header
             message = hl7v2.Message.parse(raw)
             self._map(reception, known, message)
+            if not reception.events and reception.problem is None:
+                # Nothing happened, says the mapping: but a message that lacks what its type needs says nothing at all.
+                lacks = next((f for f in hl7v2.validate(message) if f.severity == "error"), None)
+                if lacks is not None:
+                    reception.problem = Problem(lacks.code, lacks.text, lacks.location or "")
         except hl7v2.HL7Error as error:
             reception.problem = Problem(error.code, error.text, error.location or "", header is None)
         return reception, header
@@ -186,7 +191,7 @@ class Reader:
                 "type", f"the member {type_field!r} that names the message's type is missing", unsupported=True
             )
             return reception
-        reception.type = kind[:100]
+        reception.type = kind[:100] if kind.isprintable() else ""
         known = self._mappings.get((system, kind))
         if known is None:
             reception.problem = Problem("type", f"messages of this type are not taken from {system}", unsupported=True)

@@ -274,7 +274,13 @@ def run_role(told: Serve) -> None:
             loop.add_signal_handler(number, stop.set)
         _end_with_parent(stop, loop)
         estate = overlaid(load_estate(told.estate), told.overlay)
-        pool = await open_pool(told.database_url, min_size=2, max_size=24, application_name=f"hilum {told.name}")
+        pool = await open_pool(
+            told.database_url,
+            min_size=2,
+            max_size=24,
+            application_name=f"hilum {told.name}",
+            idle_transaction_timeout_seconds=5.0,  # Less than a peer waits before it takes over.
+        )
         try:
             await ROLES[told.role](told, estate, pool, stop)
         finally:

@@ -4,7 +4,7 @@ A point is a word such as ``delivery.sent:post_journal``. A process is told by i
 same process uses ``arm``. The testing kit (``hilum.testing.faults``) is the way to use either.
 
 ``HILUM_FAULT``         ``<point>=kill`` or ``<point>=kill@3`` (the third time), several separated by commas
-``HILUM_FAULT_ORDER``   a file: while it is there, the process that passes the point it names removes it and dies
+``HILUM_FAULT_ORDER``   a file, ``kill <point>`` or ``freeze <point>``: who first passes the point removes the file and obeys
 ``HILUM_FAULT_RECORD``  a file to which the name of each point is added when it is first passed
 """
 
@@ -98,14 +98,17 @@ def _written_to(file: Path) -> Callable[[str], None]:
 
 
 def _ordered_by(file: Path) -> Callable[[str], None]:
+    orders = {"kill": _die, "freeze": _freeze}
+
     def look(name: str) -> None:
         try:
-            if file.read_text() != name:
+            verb, _, wanted = file.read_text().partition(" ")
+            if wanted != name:
                 return
-            file.unlink()  # Whoever removes it dies; nobody else does, and not this process started again.
+            file.unlink()  # Whoever removes it obeys; nobody else does, and not this process started again.
         except FileNotFoundError:
             return
-        _die(name)
+        orders[verb](name)
 
     return look
 
@@ -113,3 +116,8 @@ def _ordered_by(file: Path) -> Callable[[str], None]:
 def _die(name: str) -> None:
     log.warning("killed at %s by a test", name)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _freeze(name: str) -> None:
+    log.warning("frozen at %s by a test", name)
+    os.kill(os.getpid(), signal.SIGSTOP)

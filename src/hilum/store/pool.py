@@ -36,10 +36,12 @@ async def open_pool(
     max_size: int = 10,
     application_name: str = "hilum",
     statement_timeout_seconds: float | None = 30.0,
+    idle_transaction_timeout_seconds: float | None = None,
 ) -> asyncpg.Pool:
     """A pool whose connections see the schema hilum first, tell time in UTC, and give json and jsonb as ``str``.
 
     A statement that takes longer than ``statement_timeout_seconds`` fails with asyncpg.QueryCanceledError; None lets it run.
+    PostgreSQL ends a session that does nothing inside a transaction for ``idle_transaction_timeout_seconds``.
     """
     return await asyncpg.create_pool(
         url,
@@ -50,6 +52,8 @@ async def open_pool(
             "search_path": "hilum, public",
             "timezone": "UTC",
             "statement_timeout": str(int((statement_timeout_seconds or 0) * 1000)),
+            # A process that hangs inside a transaction must not stop its peers with the locks it holds.
+            "idle_in_transaction_session_timeout": str(int((idle_transaction_timeout_seconds or 0) * 1000)),
             # A process that was killed inside a transaction must not hold its locks for the default two hours.
             "tcp_keepalives_idle": "60",
         },

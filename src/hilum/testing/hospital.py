@@ -152,29 +152,56 @@ class Hospital:
 
     def kill(self, role: str) -> None:
         """kill -9 of one process of the platform."""
-        assert self.supervisor is not None
-        [process] = [r.process for r in self.supervisor.roles if r.name == role and r.process is not None]
+        process = self.process(role)
         process.send_signal(signal.SIGKILL)
         process.wait()
 
     def dies_at(self, point: str) -> None:
         """The process of the platform that next passes the point dies there (``faults`` must have been asked for)."""
+        self._give_order(f"kill {point}")
+
+    def freezes_at(self, point: str) -> None:
+        """The process that next passes the point stops there (SIGSTOP), holding all it holds, until it ``thaws``."""
+        self._give_order(f"freeze {point}")
+
+    def _give_order(self, order: str) -> None:
         part = self._order.with_suffix(".part")
-        part.write_text(point)
+        part.write_text(order)
         part.rename(self._order)
 
     def died(self, *, seconds: float = 30.0) -> str:
         """Wait for the death that was ordered; which role it was. It is not started again here."""
+        return self._obeyed(lambda process: process.poll() == -signal.SIGKILL, seconds)
+
+    def froze(self, *, seconds: float = 30.0) -> str:
+        """Wait until a process stopped as ordered; which role it is."""
+
+        def stopped(process: subprocess.Popen[bytes]) -> bool:
+            look = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+            return process.poll() is None and os.waitid(os.P_PID, process.pid, look) is not None
+
+        return self._obeyed(stopped, seconds)
+
+    def thaws(self, role: str) -> None:
+        self.process(role).send_signal(signal.SIGCONT)
+
+    def process(self, role: str) -> subprocess.Popen[bytes]:
+        """The process that plays a role now."""
+        assert self.supervisor is not None
+        [process] = [r.process for r in self.supervisor.roles if r.name == role and r.process is not None]
+        return process
+
+    def _obeyed(self, did: Callable[[subprocess.Popen[bytes]], bool], seconds: float) -> str:
         assert self.supervisor is not None
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for role in self.supervisor.roles:
-                if not self._order.exists() and role.process is not None and role.process.poll() == -signal.SIGKILL:
+                if not self._order.exists() and role.process is not None and did(role.process):
                     return role.name
             time.sleep(0.01)
-        point = self._order.read_text() if self._order.exists() else "a point that was passed"
+        order = self._order.read_text() if self._order.exists() else "what was ordered"
         self._order.unlink(missing_ok=True)
-        raise NotSettled(f"nobody died within {seconds:g} s at {point}")
+        raise NotSettled(f"within {seconds:g} s nobody obeyed: {order}")
 
     def points_passed(self) -> list[str]:
         """The names of all fault points passed so far, in the order of their first passing."""

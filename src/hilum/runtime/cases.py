@@ -153,8 +153,11 @@ class CaseRun:
         """Nothing is unknown before the database was asked: a steward's entry of a moment ago may not be here yet."""
         book = self._around.book
         found = book.lookup(crosswalk, value, facility, on)
-        if found is None and self._around.wait_for(book.refresh()):
-            found = book.lookup(crosswalk, value, facility, on)
+        if found is None:
+            self._around.wait_for(book.refresh())
+            found = book.lookup(
+                crosswalk, value, facility, on
+            )  # Whoever refreshed it: another case may have been first.
         return found
 
 

@@ -175,6 +175,57 @@ def test_a_delivery_that_no_system_took_for_too_long_is_dead_and_a_person_hears_
     run(story)
 
 
+def test_a_delivery_behind_a_circuit_that_never_closes_is_a_persons_in_the_end(database_url: str) -> None:
+    async def story() -> None:
+        policy = POLICY.model_copy(update={"breaker_failures": 1, "breaker_open_seconds": 10**6, "dead_after_hours": 1})
+        async with parts(database_url, *["away"] * 20, policy=policy) as p:
+            with pytest.raises(Unavailable):
+                await p.deliveries().command(journal_command(JOURNAL))
+            p.clock.passes(hours=2)
+            with pytest.raises(DeliveryDead):
+                await p.deliveries().command(journal_command(JOURNAL))
+            assert await p.pool.fetchval("SELECT state FROM delivery") == "dead"
+
+    run(story)
+
+
+def test_what_a_dead_delivery_did_after_all_is_found_by_whoever_asks_for_it_next(database_url: str) -> None:
+    async def story() -> None:
+        policy = POLICY.model_copy(update={"attempts": 1, "dead_after_hours": 1})
+        async with parts(database_url, "away", "answer lost", policy=policy) as p:
+            with pytest.raises(Unavailable):
+                await p.deliveries().command(journal_command(JOURNAL))
+            p.clock.passes(hours=2)
+            with pytest.raises(DeliveryDead):
+                await p.deliveries().command(journal_command(JOURNAL))
+            other = journal_command(JOURNAL, case="implant_usage/U-2")
+            assert (await p.deliveries().command(other)).number == "J-1"
+            assert len(p.ledger.booked) == 1
+
+    run(story)
+
+
+def test_nothing_is_sent_under_a_lease_that_ended_while_it_waited_for_room(database_url: str) -> None:
+    async def story() -> None:
+        async with parts(database_url) as p:
+            room = p.connections.to("erp").room
+            while not room.locked():
+                await room.acquire()
+            first = asyncio.ensure_future(p.deliveries("worker-1").command(journal_command(JOURNAL)))
+            while await p.pool.fetchval("SELECT count(*) FROM delivery WHERE state = 'attempting'") == 0:
+                await asyncio.sleep(0.01)
+            p.clock.passes(hours=1)
+            second = asyncio.ensure_future(p.deliveries("worker-2").command(journal_command(JOURNAL)))
+            while await p.pool.fetchval("SELECT owner FROM delivery") != "worker-2":
+                await asyncio.sleep(0.01)
+            for _ in range(p.connections.to("erp").policy.concurrency):
+                room.release()
+            assert {(await first).number, (await second).number} == {"J-1"}
+            assert len(p.ledger.booked) == 1
+
+    run(story)
+
+
 def test_a_defect_in_a_connector_leaves_doubt_behind_not_a_second_booking(database_url: str) -> None:
     async def story() -> None:
         async with parts(database_url, "bug") as p:

@@ -75,7 +75,7 @@ class Breakers:
             )
             wait = max(policy.breaker_open_seconds, retry_after_seconds or 0)
             if before.state == "half_open":
-                wait = min(wait * 2 ** min(failures - policy.breaker_failures, 4), max(MAX_OPEN_SECONDS, wait))
+                wait = min(wait * 2 ** min(max(failures - policy.breaker_failures, 1), 4), max(MAX_OPEN_SECONDS, wait))
             # Jitter, so that processes which failed together do not come back together.
             retry_at = now + timedelta(seconds=wait * self._rng.uniform(0.9, 1.1))
             row = await connection.fetchrow(

@@ -68,6 +68,7 @@ class _Turn:
     in_doubt: bool
     created_at: datetime
     arguments: Mapping[str, Any]
+    leased_until: datetime
 
 
 class Deliveries:
@@ -109,7 +110,11 @@ class Deliveries:
         await self._write_down(command)
         attempt = 1
         while True:
-            await self._admitted(connection)
+            try:
+                await self._admitted(connection)
+            except Unavailable as away:
+                await self._give_up_when_old(command, connection, away)
+                raise
             turn = await self._take_turn(command, connection)
             if isinstance(turn, bytes):
                 return load_result(command.signature, turn)
@@ -135,6 +140,8 @@ class Deliveries:
             await self._finish(command, turn, "rejected", started, error=str(rejected))
             await self._breakers.succeeded(connection.system)
             raise
+        except _LostLease:
+            raise
         except Exception as bug:
             await self._finish(command, turn, "in_doubt", started, error=type(bug).__name__, outcome="failed")
             raise
@@ -148,15 +155,19 @@ class Deliveries:
         connector = connection.connector
         if turn.in_doubt and command.operation not in connector.idempotent_commands:
             find = getattr(connector, f"find_{command.operation}")
-            found = await self._call(connection, find, {**turn.arguments, "key": command.key})
+            found = await self._call(connection, find, {**turn.arguments, "key": command.key}, turn)
             if found is not None:
                 return found, True
         execute = getattr(connector, command.operation)
-        return await self._call(connection, execute, {**turn.arguments, "key": command.key}), False
+        return await self._call(connection, execute, {**turn.arguments, "key": command.key}, turn), False
 
-    async def _call(self, connection: Connection, call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    async def _call(
+        self, connection: Connection, call: Callable[..., Any], arguments: Mapping[str, Any], turn: _Turn | None = None
+    ) -> Any:
         async with connection.room:
             await connection.pace()
+            if turn is not None:
+                await self._keep(turn, arguments["key"], connection)
             try:
                 async with asyncio.timeout(connection.policy.timeout_seconds):
                     return await call(**arguments)
@@ -167,6 +178,20 @@ class Deliveries:
             except OSError as error:
                 # The network, where a connector forgot to say so. Of our own store it must never be (see cases.STORE_LOST).
                 raise Unavailable(connection.system, type(error).__name__) from error
+
+    async def _keep(self, turn: _Turn, key: str, connection: Connection) -> None:
+        """Waiting for room may outlast the lease: nothing is sent under a lease that could end before the answer."""
+        now = self._clock()
+        if now + timedelta(seconds=connection.policy.timeout_seconds) < turn.leased_until:
+            return
+        until = _lease_end(now, connection)
+        kept = await self._pool.fetchval(
+            "UPDATE delivery SET leased_until = $3 WHERE key = $1 AND fence = $2 AND state = 'attempting' RETURNING 1",
+            key, turn.fence, until,
+        )  # fmt: skip
+        if not kept:
+            raise _LostLease(f"delivery {key} was taken over while it waited for room")
+        turn.leased_until = until
 
     async def _admitted(self, connection: Connection) -> None:
         breaker = await self._breakers.of(connection.system)
@@ -224,7 +249,7 @@ class Deliveries:
                     return response
                 leased_until = row["leased_until"]
                 if leased_until is None or leased_until <= now:
-                    until = now + timedelta(seconds=2 * to.policy.timeout_seconds + LEASE_MARGIN_SECONDS)
+                    until = _lease_end(now, to)
                     await connection.execute(
                         """UPDATE delivery SET state = 'attempting', attempts = attempts + 1, fence = fence + 1, owner = $2,
                                   leased_until = $3, updated_at = $4 WHERE key = $1""",
@@ -235,12 +260,27 @@ class Deliveries:
                         command.key, row["attempts"] + 1, self._executor, now,
                     )  # fmt: skip
                     # A predecessor that stopped while attempting may have reached the system: look before sending.
-                    in_doubt = row["state"] in ("attempting", "in_doubt")
+                    in_doubt = row["state"] in ("attempting", "in_doubt", "dead")
                     # Another case's words for the same effect may differ (a shelf is lower by now): the first asker's count.
                     ours = row["case_id"] == command.case_id
                     arguments = command.arguments if ours else load_arguments(command.signature, row["request"])
-                    return _Turn(row["fence"] + 1, row["attempts"] + 1, in_doubt, row["created_at"], arguments)
+                    return _Turn(row["fence"] + 1, row["attempts"] + 1, in_doubt, row["created_at"], arguments, until)
             await asyncio.sleep(0.05)
+
+    async def _give_up_when_old(self, command: Command, connection: Connection, away: Unavailable) -> None:
+        """Behind an open circuit nothing is attempted, and yet a delivery does not wait for ever without a person."""
+        now = self._clock()
+        async with self._pool.acquire() as database, database.transaction():
+            dead = await database.fetchval(
+                """UPDATE delivery SET state = 'dead', error = $3, updated_at = $4
+                    WHERE key = $1 AND created_at < $2 AND state IN ('pending', 'in_doubt', 'dead') RETURNING 1""",
+                command.key, now - timedelta(hours=connection.policy.dead_after_hours), away.reason, now,
+            )  # fmt: skip
+            if dead:
+                detail = {"operation": command.operation, "system": command.system.name}
+                await append(database, [Entry(now, "system:deliveries", "delivery.dead", f"d/{command.key}", detail)])
+        if dead:
+            raise DeliveryDead(f"{connection.system}: {command.operation}", away.reason)
 
     async def _unavailable(
         self, command: Command, connection: Connection, turn: _Turn, away: Unavailable, started: datetime
@@ -297,6 +337,10 @@ class Deliveries:
                 connection,
                 [Entry(now, "system:deliveries", f"delivery.{outcome or state}", f"d/{command.key}", detail)],
             )
+
+
+def _lease_end(now: datetime, connection: Connection) -> datetime:
+    return now + timedelta(seconds=2 * connection.policy.timeout_seconds + LEASE_MARGIN_SECONDS)
 
 
 def _identifiers(arguments: Mapping[str, Any]) -> set[tuple[str, str]]:

@@ -49,7 +49,6 @@ class Dispatcher:
         return sum([await self._shard(row["shard"]) for row in shards])
 
     async def _shard(self, shard: int) -> int:
-        now = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "INSERT INTO consumer_cursor (consumer, shard) VALUES ($1, $2) ON CONFLICT DO NOTHING", CONSUMER, shard
@@ -72,7 +71,8 @@ class Dispatcher:
                 shard, cursor, until, list(self._flows),
             )  # fmt: skip
             cases = [(flow, event) for event in events for flow in self._flows[event["type"]]]
-            await self._open(connection, shard, cases, now)
+            # Read after the events, or a case could seem older than what caused it.
+            await self._open(connection, shard, cases, self._clock())
             point("dispatch.before_commit")
             await connection.execute(
                 "UPDATE consumer_cursor SET seq = $3 WHERE consumer = $1 AND shard = $2", CONSUMER, shard, until

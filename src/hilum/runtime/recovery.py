@@ -39,7 +39,9 @@ class Recovery:
                 continue
             if breaker is None or breaker.state == "closed":
                 released += await self._release(connection.system)
-            elif await self._breakers.half_open(connection.system):
+                continue
+            released += await self._release_old(connection)
+            if await self._breakers.half_open(connection.system):
                 await self._probe(connection)
             elif breaker.state == "half_open":
                 await self._unstick(connection.system)
@@ -56,6 +58,18 @@ class Recovery:
             log.info("%s answers again", connection.system)
             await self._breakers.close(connection.system)
             await self._release(connection.system, at_once=True)
+
+    async def _release_old(self, connection: Connection) -> int:
+        """A case whose delivery waited longer than the policy allows runs once more, to give up and be a person's."""
+        now = self._clock()
+        released = await self._pool.fetch(
+            """UPDATE flow_case SET state = 'ready', updated_at = $3, parked_on = NULL
+                WHERE state = 'parked' AND parked_on = $1 AND id IN (
+                    SELECT case_id FROM delivery WHERE system = $1 AND state IN ('pending', 'in_doubt') AND created_at < $2)
+             RETURNING 1""",
+            connection.system, now - timedelta(hours=connection.policy.dead_after_hours), now,
+        )  # fmt: skip
+        return len(released)
 
     async def _unstick(self, system: str) -> None:
         """A process that died while probing left the circuit half open; after a while the next one may probe."""

@@ -157,7 +157,7 @@ def test_postgres_is_killed_and_nothing_that_was_acknowledged_is_lost(
         outcomes += [hospital.ehr.next_line(30) for _ in range(20)]
         assert [outcome["code"] for outcome in outcomes] == ["AA"] * 30
         until(lambda: all(process.poll() is not None for process in workers), seconds=10)
-        until(lambda: comes_to_rest(hospital), seconds=60)
+        until(lambda: comes_to_rest(hospital), seconds=120)
         happened_once(hospital, ledger, *usages)
         stored = {m["control_id"] for m in hospital.query("SELECT control_id FROM message")}
         assert {outcome["control_id"] for outcome in outcomes} <= stored
@@ -166,7 +166,7 @@ def test_postgres_is_killed_and_nothing_that_was_acknowledged_is_lost(
 
 def comes_to_rest(hospital: Hospital) -> bool:
     try:
-        hospital.settles(seconds=60)
+        hospital.settles(seconds=120)
     except OSError:
         return False  # The server is being started again.
     return True

@@ -81,7 +81,7 @@ def locked_numbers(erp: Tryton) -> Iterator[None]:
             runner.run(connection.close())
 
 
-def until(what: Callable[[], bool], *, seconds: float = 30.0) -> None:
+def until(what: Callable[[], bool], *, seconds: float = 120.0) -> None:
     """Wait until it is so."""
     deadline = time.monotonic() + seconds
     while not what():

@@ -7,7 +7,6 @@ whose effect has been had. Everything it does is decided by ``mode`` and the pla
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import re
 import threading

@@ -340,7 +340,7 @@ def _seen(future: asyncio.Future[Any]) -> None:
 
 Estate_ = Annotated[Path, typer.Option("--estate")]
 Data_ = Annotated[Path, typer.Option("--data")]
-Url_ = Annotated[str, typer.Option("--database-url")]
+Url_ = Annotated[str, typer.Option("--database-url", envvar="HILUM_DATABASE_URL")]
 Overlay_ = Annotated[Path | None, typer.Option("--overlay")]
 
 

@@ -212,11 +212,11 @@ def test_nothing_is_sent_under_a_lease_that_ended_while_it_waited_for_room(datab
             while not room.locked():
                 await room.acquire()
             first = asyncio.ensure_future(p.deliveries("worker-1").command(journal_command(JOURNAL)))
-            while await p.pool.fetchval("SELECT count(*) FROM delivery WHERE state = 'attempting'") == 0:
+            while await p.pool.fetchval("SELECT count(*) FROM delivery WHERE state = 'attempting'") == 0:  # noqa: ASYNC110 - Only the database knows.
                 await asyncio.sleep(0.01)
             p.clock.passes(hours=1)
             second = asyncio.ensure_future(p.deliveries("worker-2").command(journal_command(JOURNAL)))
-            while await p.pool.fetchval("SELECT owner FROM delivery") != "worker-2":
+            while await p.pool.fetchval("SELECT owner FROM delivery") != "worker-2":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             for _ in range(p.connections.to("erp").policy.concurrency):
                 room.release()

@@ -17,6 +17,7 @@ from tests.runtime.case_parts import Office, desk, now, office
 
 from hilum.runtime import work_items
 from hilum.runtime.claims import Claims
+from hilum.runtime.dispatch import days_in_use
 from hilum.runtime.journal import Journal
 from hilum.testing.faults import Injected, environment, failing
 
@@ -124,6 +125,49 @@ def test_a_defect_stops_its_patient_and_nobody_else(database_url: str, diary: Pa
         desk.breaks.clear()
         await decide(o)
         assert set((await o.works()).values()) == {"done"}
+
+    play(database_url, diary, story)
+
+
+def test_an_event_that_this_release_cannot_read_stops_its_case_and_nobody_else(database_url: str, diary: Path) -> None:
+    async def story(o: Office) -> None:
+        await o.asks("N-1", "N-2")
+        await o.dispatcher.run_once()
+        await o.pool.execute("UPDATE event SET payload = '{}' WHERE seq = 1")
+        assert await o.works() == {"N-1": "stopped", "N-2": "done"}
+        assert await o.pool.fetchval("SELECT title FROM work_item") == "Defect in routine, step (flow): ValidationError"
+
+    play(database_url, diary, story)
+
+
+def test_a_day_is_in_use_while_a_case_of_it_waits_or_nobody_has_read_its_events(database_url: str, diary: Path) -> None:
+    async def story(o: Office) -> None:
+        async def in_use() -> int:
+            async with o.pool.acquire() as connection:
+                return len(await days_in_use(connection))
+
+        desk.declines.add("N-1")
+        await o.asks("N-1")
+        await o.dispatcher.run_once()
+        assert await in_use() == 1
+        await o.works()
+        assert await in_use() == 1, "it waits for a person, who may take longer than the retention"
+        desk.declines.clear()
+        await decide(o)
+        await o.works()
+        assert await in_use() == 0
+        await o.asks("N-2")
+        assert await in_use() == 1
+
+    play(database_url, diary, story)
+
+
+def test_after_reading_what_is_there_the_next_event_is_still_read(database_url: str, diary: Path) -> None:
+    async def story(o: Office) -> None:
+        for number in ("N-1", "N-2", "N-3"):
+            await o.asks(number)
+            assert await o.dispatcher.run_once() == 1
+        assert await o.works() == {"N-1": "done", "N-2": "done", "N-3": "done"}
 
     play(database_url, diary, story)
 

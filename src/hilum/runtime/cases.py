@@ -183,9 +183,12 @@ class CaseRunner:
         started = around.wait_for(self._begin(case_id))
         if started is None:
             return "gone"
-        flow, event = started
+        flow, payload = started
+        event = None
         leave = running_in(CaseRun(around, case_id))
         try:
+            # Inside: an event that this release can read no more stops its case and is a person's, like any defect.
+            event = flow.on.model_validate_json(payload)
             flow.function(event)
             failure: StepFailed | None = None
             state = "done"
@@ -203,7 +206,7 @@ class CaseRunner:
         point("case.finished")
         return state
 
-    async def _begin(self, case_id: str) -> tuple[Flow, Any] | None:
+    async def _begin(self, case_id: str) -> tuple[Flow, bytes] | None:
         around = self._around
         async with around.pool.acquire() as connection:
             row = await connection.fetchrow(
@@ -217,8 +220,7 @@ class CaseRunner:
                 "SELECT payload FROM event WHERE shard = $1 AND seq = $2 AND at = $3",
                 row["event_shard"], row["event_seq"], row["event_at"],
             )  # fmt: skip
-        flow = around.estate.flows[row["flow"]]
-        return flow, flow.on.model_validate_json(payload)
+        return around.estate.flows[row["flow"]], payload
 
     async def _rest(self, case_id: str, flow: Flow, event: Any, state: str, failure: StepFailed | None) -> None:
         around, now = self._around, self._around.clock()
@@ -291,6 +293,8 @@ def _exceptional(
 
 def _at_risk(event: Any) -> Decimal:
     """The money that waits with the case, from the field the contract marks; zero when the sender gave none."""
+    if event is None:
+        return Decimal(0)
     for name in marked(type(event), AtRisk):
         value = getattr(event, name)
         if value is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -132,6 +132,16 @@ async def _unreadable(
         owner=owner,
     )
     await work_items.join(connection, exceptional, now=now, actor="system:dispatch")
+
+
+async def days_in_use(connection: asyncpg.Connection) -> set[date]:
+    """The days (UTC) whose events are still needed: of cases and feeds that wait, and of what nobody has read yet."""
+    rows = await connection.fetch(
+        """SELECT DISTINCT (event_at AT TIME ZONE 'UTC')::date AS day FROM flow_case WHERE state NOT IN ('done', 'skipped')
+            UNION SELECT (event_at AT TIME ZONE 'UTC')::date FROM feed_parked
+            UNION SELECT (e.at AT TIME ZONE 'UTC')::date FROM consumer_cursor c JOIN event e ON e.shard = c.shard AND e.seq = c.seq + 1"""
+    )
+    return {row["day"] for row in rows}
 
 
 def required(event: Any, path: str, flow: Flow) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from hilum.store.postgres_server import EmbeddedPostgres
+from hilum.store.postgres_server import EmbeddedPostgres, PostgresFailed
 
 RESTART_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 CALM_SECONDS = 30.0
@@ -51,6 +51,8 @@ class Supervisor:
     log_folder: Path
     restart: bool = True
     on_event: Callable[[str], None] | None = None
+    database: EmbeddedPostgres | None = None  # None when the database is somebody else's.
+    _database_next_start: float = 0.0
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -77,6 +79,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """Look once; start again what has died, slower each time it dies young."""
+        self._watch_database()
         for role in self.roles:
             if role.process is None or role.process.poll() is None:
                 continue
@@ -90,6 +93,22 @@ class Supervisor:
             if self.restart and moment >= role.next_start and not self._stopping.is_set():
                 role.next_start = 0.0
                 self._start(role)
+
+    def _watch_database(self) -> None:
+        """The children wait for a database that went away; nobody but us starts it again. Takes as long as its recovery."""
+        database, moment = self.database, time.monotonic()
+        if database is None or database.running or not self.restart or self._stopping.is_set():
+            return
+        if moment < self._database_next_start:
+            return
+        if self.on_event is not None:
+            self.on_event("the database ended; starting it again")
+        try:
+            database.start()
+        except PostgresFailed as failure:  # A command at the terminal may just be reading the directory.
+            self._database_next_start = time.monotonic() + RESTART_BACKOFF_SECONDS[-1]
+            if self.on_event is not None:
+                self.on_event(str(failure))
 
     def start_again(self) -> list[str]:
         """Start what has died at once, as an operator would; which roles those were."""
@@ -131,13 +150,14 @@ def running_platform(
     """The whole platform while the block runs. Yields the supervisor and what ``runtime.json`` says."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
-        url = database_url
+        url, server = database_url, None
         if url is None:
-            server = EmbeddedPostgres(data / "postgres")
-            stack.enter_context(server)
+            server = stack.enter_context(EmbeddedPostgres(data / "postgres"))
             url = server.url
-        _prepare(estate, data, url, overlay)
-        common = ["--estate", str(estate), "--data", str(data), "--database-url", url]
+        # By the environment: a URL may hold a password, and arguments are for everybody on the machine to read.
+        surroundings = {**(environment or os.environ), "HILUM_DATABASE_URL": url}
+        _prepare(estate, data, overlay, surroundings)
+        common = ["--estate", str(estate), "--data", str(data)]
         if overlay is not None:
             common += ["--overlay", str(overlay)]
         roles = [Role("intake-1", ["intake", "--name", "intake-1", "--port", str(webhook_port), *common])]
@@ -156,13 +176,13 @@ def running_platform(
         stack.callback(runtime_file.unlink, missing_ok=True)
         for stale in data.glob("ready-*.json"):
             stale.unlink()
-        supervisor = Supervisor(roles, dict(environment or os.environ), data / "logs", restart=restart)
+        supervisor = Supervisor(roles, surroundings, data / "logs", restart=restart, database=server)
         stack.callback(supervisor.stop)
         supervisor.start()
         yield supervisor, runtime
 
 
-def _prepare(estate: Path, data: Path, url: str, overlay: Path | None) -> None:
+def _prepare(estate: Path, data: Path, overlay: Path | None, environment: dict[str, str]) -> None:
     """Migrations and crosswalk tables: in a process of its own, so that this one stays small and single-threaded."""
     command = [
         sys.executable,
@@ -173,12 +193,10 @@ def _prepare(estate: Path, data: Path, url: str, overlay: Path | None) -> None:
         str(estate),
         "--data",
         str(data),
-        "--database-url",
-        url,
     ]
     if overlay is not None:
         command += ["--overlay", str(overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise NotStarted(done.stderr.strip() or done.stdout.strip() or "the platform could not be prepared")
 

@@ -22,7 +22,7 @@ from hilum.runtime.cases import CaseRunner, Surroundings
 from hilum.runtime.claims import HEARTBEAT_SECONDS, Claims, ExecutorLost, Heartbeat
 from hilum.runtime.connections import Connections
 from hilum.runtime.deliveries import Deliveries
-from hilum.runtime.dispatch import Dispatcher
+from hilum.runtime.dispatch import Dispatcher, days_in_use
 from hilum.runtime.feeds import FeedLanes
 from hilum.runtime.intake import Intake
 from hilum.runtime.journal import Journal
@@ -202,7 +202,7 @@ class Worker:
                     "SELECT shard, max(seq) AS seq FROM message WHERE received_at < $1 GROUP BY shard",
                     datetime(before.year, before.month, before.day, tzinfo=now.tzinfo),
                 )
-                dropped = await drop_partitions(connection, before)
+                dropped = await drop_partitions(connection, before, keep_events_of=await days_in_use(connection))
                 if dropped:
                     entries = [
                         Entry(now, "system:retention", MESSAGE_EXPIRED, f"m/{r['shard']}", {"through_seq": r["seq"]})

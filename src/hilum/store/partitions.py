@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -31,8 +32,13 @@ async def _make(connection: asyncpg.Connection, table: str, name: str, day: date
     )
 
 
-async def drop_partitions(connection: asyncpg.Connection, before: date) -> list[str]:
-    """Drop the partitions of days before ``before``; facts, cases, deliveries and the audit log stay."""
+async def drop_partitions(
+    connection: asyncpg.Connection, before: date, *, keep_events_of: Collection[date] = ()
+) -> list[str]:
+    """Drop the partitions of days before ``before``; facts, cases, deliveries and the audit log stay.
+
+    Events of the days ``keep_events_of`` stay too: what is not done yet still reads them.
+    """
     rows = await connection.fetch(
         """SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
              JOIN pg_namespace n ON n.oid = p.relnamespace
@@ -42,7 +48,11 @@ async def drop_partitions(connection: asyncpg.Connection, before: date) -> list[
     dropped = []
     for row in rows:
         day = row["relname"].rpartition("_")[2]
-        if day.isdigit() and datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).date() < before:
+        if not day.isdigit():
+            continue
+        kept = keep_events_of if row["relname"].startswith("event_") else ()
+        of = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).date()
+        if of < before and of not in kept:
             await connection.execute(f"DROP TABLE hilum.{row['relname']}")
             dropped.append(row["relname"])
     return dropped

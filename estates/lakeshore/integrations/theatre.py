@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, PositiveInt
+from pydantic import AwareDatetime, BaseModel, PositiveInt
 
 from hilum.authoring import Hl7, InvalidData, System, feed, mapping
 from hilum.formats.barcodes.udi import parse_udi
@@ -89,6 +89,10 @@ def _charges(message: Hl7) -> list[tuple[Segment, str | None]]:
 
 
 def _implant_charged(message: Hl7, charge: Segment, label: str | None) -> ImplantUsed:
+    if charge["6.1"] != "CG":
+        raise InvalidData(
+            "FT1-6 is not CG", detail="a credit or payment uses nothing; what it takes back is a person's"
+        )
     quantity = charge.get("10.1")
     if quantity is None:
         raise InvalidData("FT1-10 is missing", detail="a charge without a quantity cannot be counted")
@@ -124,7 +128,7 @@ class Consumption(BaseModel):
     account: str
     department: str
     facility: str
-    used_at: datetime
+    used_at: AwareDatetime
     charge_usd: Decimal | None = None
 
 
@@ -141,7 +145,7 @@ def implant_scanned(report: Consumption) -> ImplantUsed:
         account=AccountNumber(report.account, report.facility),
         department=DepartmentCode(report.department),
         facility=FacilityCode(report.facility),
-        used_at=report.used_at,
+        used_at=report.used_at.astimezone(LAKESHORE_TIME),  # The journal's day is the hospital's, not the scanner's.
         charge_usd=report.charge_usd,
     )
 

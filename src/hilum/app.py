@@ -343,6 +343,14 @@ Data_ = Annotated[Path, typer.Option("--data")]
 Url_ = Annotated[str, typer.Option("--database-url", envvar="HILUM_DATABASE_URL")]
 Overlay_ = Annotated[Path | None, typer.Option("--overlay")]
 
+_NO_DATABASE = (
+    OSError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+
 
 def serve_command(
     role: str, estate: Estate_, data: Data_, database_url: Url_, name: Annotated[str, typer.Option("--name")],
@@ -359,6 +367,10 @@ def prepare_command(estate: Estate_, data: Data_, database_url: Url_, overlay: O
         uvloop.run(prepare(Serve("prepare", estate, data, database_url, overlay)))
     except (EstateRefused, MigrationRefused, OverlayRefused, SecretUnusable) as refused:
         raise SystemExit(str(refused)) from None
+    except _NO_DATABASE as away:
+        raise SystemExit(
+            f"The database cannot be used: {away}. Check the address, the role and its password."
+        ) from None
 
 
 def reconcile_command(

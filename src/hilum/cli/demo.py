@@ -97,6 +97,9 @@ def demo(
         else:
             _show(console, hospital, day, summary, expected, stays)
         if stays:
+            # From here Ctrl-C is the ordinary end and no interruption.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
             while not stop.wait(0.2):
                 assert hospital.supervisor is not None
                 hospital.supervisor.watch()

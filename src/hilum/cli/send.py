@@ -10,6 +10,7 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from hilum.authoring.failures import Unavailable
 from hilum.formats import hl7v2
@@ -29,18 +30,21 @@ def send(files: Files, to: To = "mllp://127.0.0.1:6661", as_json: AsJson = False
 
     Example: hilum send estates/lakeshore/samples/implants_charged.hl7 --to mllp://127.0.0.1:6661
     """
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, stderr=as_json)
     host, _, port = to.removeprefix("mllp://").rpartition(":")
     if not to.startswith("mllp://") or not port.isdigit():
         console.print(f"[red]{to} is no address of a door; write mllp://host:port[/]")
         raise typer.Exit(2)
     try:
         refused = asyncio.run(_send_all(files, host, int(port), console, as_json))
+    except hl7v2.HL7Error as error:
+        console.print(f"[red]this is no HL7 v2:[/] {escape(str(error))}")
+        raise typer.Exit(1) from None
     except Unavailable as away:
-        console.print(f"[red]{away}[/]. Is the platform up? `hilum status` shows its doors.")
+        console.print(f"[red]{escape(str(away))}[/]. Is the platform up? `hilum status` shows its doors.")
         raise typer.Exit(2) from None
     except OSError as error:
-        console.print(f"[red]{error.filename or to}: {error.strerror}[/]")
+        console.print(f"[red]{escape(str(error.filename or to))}: {error.strerror}[/]")
         raise typer.Exit(2) from None
     raise typer.Exit(1 if refused else 0)
 
@@ -52,7 +56,7 @@ async def _send_all(files: list[str], host: str, port: int, console: Console, as
         for name in files:
             data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
             for message in hl7v2.split_messages(data):
-                answer = hl7v2.Message.parse(await client.exchange(message))
+                answer = _answer(await client.exchange(message))
                 code, about = answer.get("MSA-1"), answer.get("MSA-2")
                 why = answer.get("ERR-8") or answer.get("MSA-3")
                 good = code in ("AA", "CA")
@@ -63,7 +67,14 @@ async def _send_all(files: list[str], host: str, port: int, console: Console, as
                     )
                 else:
                     mark = "[green]accepted[/]" if good else "[red]refused[/]"
-                    console.print(f"{mark} {code} {about or ''}" + (f": {why}" if why and not good else ""))
+                    console.print(f"{mark} {code} {about or ''}" + (f": {escape(why)}" if why and not good else ""))
     finally:
         await client.close()
     return refused
+
+
+def _answer(data: bytes) -> hl7v2.Message:
+    try:
+        return hl7v2.Message.parse(data)
+    except hl7v2.HL7Error:
+        raise Unavailable("the door", "what it answered is no HL7 v2") from None

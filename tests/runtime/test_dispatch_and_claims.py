@@ -207,6 +207,27 @@ def test_two_workers_never_claim_one_case(database_url: str, diary: Path) -> Non
     play(database_url, diary, story)
 
 
+def test_a_case_that_the_journal_would_not_start_is_claimed_again_and_its_neighbours_run(
+    database_url: str, diary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(o: Office) -> None:
+        await o.asks("N-1", "N-2", "N-3")
+        await o.dispatcher.run_once()
+        start, refused = o.journal.start, []
+
+        def once_refused(case_id: str) -> None:
+            if not refused:
+                refused.append(case_id)
+                raise RuntimeError("the journal is busy")
+            start(case_id)
+
+        monkeypatch.setattr(o.journal, "start", once_refused)
+        assert await o.works() == {"N-1": "done", "N-2": "done", "N-3": "done"}
+        assert refused == ["routine/N-1"]
+
+    play(database_url, diary, story)
+
+
 def test_no_worker_claims_more_than_it_has_room_for(database_url: str, diary: Path) -> None:
     async def story(o: Office) -> None:
         taken.clear()

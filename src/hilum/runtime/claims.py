@@ -83,8 +83,23 @@ class Claims:
         for row in rows:
             self._busy.add(row["id"])
             point("case.claimed")
-            await asyncio.to_thread(self._start, row["id"], row["rewind_to"])
+            try:
+                await asyncio.to_thread(self._start, row["id"], row["rewind_to"])
+            except Exception:
+                # The journal refused this one; it alone goes back, and those claimed with it are started.
+                log.exception("case %s could not be started, trying again", row["id"])
+                await self._put_back(row["id"])
         return len(rows)
+
+    async def _put_back(self, case_id: str) -> None:
+        await self._pool.execute(
+            f"""UPDATE flow_case c SET state = 'ready', executor = NULL, updated_at = $3
+                 WHERE c.id = $1 AND c.state = 'running' AND c.executor = $2
+                   AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.workflow_status w
+                                    WHERE w.workflow_uuid = c.id AND w.status IN ('PENDING', 'ENQUEUED', 'DELAYED'))""",
+            case_id, self._journal.executor, self._clock(),
+        )  # fmt: skip
+        self._busy.discard(case_id)
 
     async def _forget_what_others_run(self) -> None:
         """A rewound case is run by whichever worker takes it from the journal's queue: then it keeps no slot here."""

@@ -113,6 +113,7 @@ def test_a_worker_that_hangs_is_taken_over_and_has_no_second_effect_when_it_wake
     assert time.monotonic() - asleep_since < DEAD_AFTER_SECONDS + 10
     happened_once(hospital, ledger, *usages)
 
+    until(lambda: executor(hospital, frozen) == "stopped")  # Its peer may have done the work before it gave it up.
     hospital.thaws(frozen)
     process = hospital.process(frozen)
     until(lambda: process.poll() is not None, seconds=10)

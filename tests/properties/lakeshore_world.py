@@ -119,9 +119,11 @@ class World:
         self.hospital.scans(usage.number, usage.code, quantity=usage.quantity, department=usage.place.department)
 
     def everything_is_answered(self) -> None:
-        """Every sender has got its yes; whoever waits for a dead process waits until it is back."""
+        """Every sender has got its yes, now that all processes are back."""
+        self.revive()
         while self._posted:
             until(self._heard_one, "the EHR was answered", seconds=60)
+        self.hospital.reported(seconds=40)
 
     def _heard_one(self) -> bool:
         self.watch()
@@ -146,7 +148,10 @@ class World:
         if found.process is not None and found.process.poll() is None:
             self.hospital.kill(role)
 
-    def all_alive(self) -> bool:
+    def revive(self) -> None:
+        until(self._all_alive, "all processes run")
+
+    def _all_alive(self) -> bool:
         self.watch()
         assert self.hospital.supervisor is not None
         return all(r.process is not None and r.process.poll() is None for r in self.hospital.supervisor.roles)
@@ -191,8 +196,6 @@ class World:
     def count(self, place: Place, on_hand: int) -> None:
         """Somebody counts a shelf while nothing moves on it, and first finds what the day should have left there."""
         self.everything_is_answered()
-        self.hospital.reported(seconds=40)
-        until(self.all_alive, "all processes run")
         until(lambda: self._still(place), f"everything used from {place.location} {place.item} was taken or waits")
         self._close_period(place)
         found = self.hospital.on_hand(place.location, place.item)
@@ -226,7 +229,6 @@ class World:
         """Everything is back, every exception gets its remedy and is released, until nothing waits and nothing moves."""
         self.line.mode = Fault.NONE
         self.everything_is_answered()
-        self.hospital.reported(seconds=40)
         for _ in range(6):
             self.hospital.settles(seconds=60)
             items = self.hospital.work_queue()

@@ -118,7 +118,7 @@ class AnyDay(RuleBasedStateMachine):
 
     @rule()
     def what_died_revives(self) -> None:
-        self.world.watch()
+        self.world.revive()
 
     @rule()
     def the_database_is_killed(self) -> None:

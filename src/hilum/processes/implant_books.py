@@ -136,13 +136,16 @@ async def _ledger(books: Books, used: Mapping[str, ImplantUsed], done: Mapping[s
             )
         else:
             asked = orjson.loads(ours[key]["request"])["journal"]["lines"]
-            expected = sum((Decimal(line["debit"]) for line in asked), Decimal(0))
-            actual = sum((line.debit for line in found[0].lines), Decimal(0))
-            credit = sum((line.credit for line in found[0].lines), Decimal(0))
-            if not expected == actual == credit:
-                books.differences.append(
-                    Difference(key, "journal amount in USD", str(expected), f"{actual} debit, {credit} credit")
-                )
+            expected = sorted((x["account"], Decimal(x["debit"]), Decimal(x["credit"])) for x in asked)
+            actual = sorted((line.account, line.debit, line.credit) for line in found[0].lines)
+            if expected != actual:
+                books.differences.append(Difference(key, "journal lines", _words(expected), _words(actual)))
+
+
+def _words(lines: list[tuple[str, Decimal, Decimal]]) -> str:
+    return ", ".join(
+        f"{account} {'debit' if debit else 'credit'} {debit or credit}" for account, debit, credit in lines
+    )
 
 
 async def _orders(books: Books, done: Mapping[str, Any], ledger: LedgerBooks) -> None:

@@ -267,9 +267,9 @@ class _Theatre:
                 facility=place.facility,
                 department=place.department,
                 charge_code=UNKNOWN_CHARGE_CODE,
-                description="Bone graft substitute 5 cc",
+                description="Cortical screw 3.5 mm titanium",
                 quantity=1,
-                charge_usd=Decimal("1180.00"),
+                charge_usd=Decimal("74.00"),
                 place=place,
             )
         ]

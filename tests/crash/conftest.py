@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from tests.crash.worlds import LAKESHORE
 
 from hilum.testing.neighbours.tryton import Tryton
 from hilum.testing.neighbours.tryton_seed import ErpSeed
-from tests.crash.worlds import LAKESHORE
 
 
 @pytest.fixture(scope="session")

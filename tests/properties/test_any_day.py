@@ -1,7 +1,7 @@
 """Any day: whatever is sent twice, goes away, dies, is counted or mapped, in the end units and money agree.
 
-The day is drawn by hypothesis and played on the real platform with the real ERP behind a bad line. ``CI=1`` draws the
-same days every time; otherwise a failing day is printed as the steps that led to it.
+The day is drawn by hypothesis and played on the real platform with the real ERP behind a bad line. The suite plays the same
+few days every time; ``HILUM_DAYS=40`` plays so many others. A failing day is printed as the steps that led to it.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+
+from hilum.formats.findings import Finding, FormatError
+
+__all__ = ["MEANINGS", "Code", "Finding", "HL7Error", "HL7ParseError", "MissingField"]
 
 
 class Code(StrEnum):
@@ -42,41 +44,14 @@ MEANINGS: dict[str, str] = {
     "207": "Application internal error",
 }
 
-Severity = Literal["error", "warning", "information"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing wrong: a code of table 0357, a sentence without any value of the message, and the path of the place.
-
-    ``location`` is a path as messages are read by (``PID-3.1``, ``FT1(2)-7``, ``PV1``) or None for the whole message.
-    """
-
-    code: str
-    text: str
-    location: str | None = None
-    severity: Severity = "error"
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.text}" + (f" at {self.location}" if self.location else "")
-
-
-class HL7Error(Exception):
+class HL7Error(FormatError):
     """A message cannot be read, or not as it was asked for.
 
     ``code`` is of table 0357, ``text`` a sentence without any value of the message, ``location`` a path or None.
     """
 
-    def __init__(self, code: str, text: str, location: str | None = None) -> None:
-        self.code = str(code)
-        self.text = text
-        self.location = location
-        super().__init__(f"HL7 error {self.code}: {text}" + (f" at {location}" if location else ""))
-
-    @property
-    def finding(self) -> Finding:
-        """The same as a finding, for an acknowledgement."""
-        return Finding(self.code, self.text, self.location)
+    def __str__(self) -> str:
+        return f"HL7 error {super().__str__()}"
 
 
 class HL7ParseError(HL7Error):

@@ -44,6 +44,7 @@ MEANINGS: dict[str, str] = {
     "207": "Application internal error",
 }
 
+
 class HL7Error(FormatError):
     """A message cannot be read, or not as it was asked for.
 

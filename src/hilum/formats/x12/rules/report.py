@@ -1,0 +1,71 @@
+"""Where rules say what is wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from hilum.formats.findings import Severity
+from hilum.formats.x12.document import Loop, Segment, Transaction, X12Finding, value
+
+FINDINGS_MAX = 200
+
+
+class Report:
+    """Collects the findings of rules over one transaction, at most ``FINDINGS_MAX``; places are found when something is wrong."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.transaction = transaction
+        self.findings: list[X12Finding] = []
+
+    def __call__(
+        self,
+        code: str,
+        text: str,
+        *,
+        loop: Loop | None = None,
+        segment: Segment | None = None,
+        element: int | None = None,
+        component: int | None = None,
+        level: str = "balance",
+        snip: int = 3,
+        severity: Severity = "error",
+    ) -> None:
+        """Add a finding: ``code`` of the level's list or a name of ours such as ``835-claim-balance``; no values in ``text``."""
+        if len(self.findings) >= FINDINGS_MAX:
+            return
+        found = self.transaction
+        number = (
+            next((n for n, s in enumerate(found.segments, 1) if s is segment), None) if segment is not None else None
+        )
+        place = None
+        if segment is not None:
+            place = segment[0] + (f"{element:02d}" if element else "") + (f"-{component}" if component else "")
+        self.findings.append(
+            X12Finding(
+                code,
+                text,
+                place,
+                severity,
+                None if number is None else found.line_of(number),
+                level=level,
+                snip=snip,
+                transaction=found.control_number,
+                loop=loop.name if loop is not None else None,
+                segment=segment[0] if segment is not None else None,
+                segment_number=number,
+                element=element,
+                component=component,
+            )
+        )
+
+
+def amount(segment: Segment | None, at: int) -> Decimal | None:
+    """Element ``at`` as a finite decimal (implied decimal places are the caller's); None when absent or no number."""
+    text = value(segment, at)
+    if text is None or len(text) > 40:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None

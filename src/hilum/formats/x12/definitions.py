@@ -49,7 +49,7 @@ RELEASES = ("004010", "005010")
 """Releases with tables of their own; others are read by the nearest."""
 
 _ELEMENT = re.compile(r"(\d\d)(?:-(\d+))?([RSN]?)(!?)(?:=(.*))?")
-_USED = re.compile(r"(C\d{3}|S\d{3}|\d+)(?::([MOX]))?(?:\*(\d+))?")
+_USED = re.compile(r"([CS]\d{3}|I?\d+)(?::([MOX]))?(?:\*(\d+))?")
 _SYNTAX = re.compile(r"([PRECL])((?:\d\d){2,})")
 
 

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from dbos import DBOS
+from dbos._dbos import _get_dbos_instance
+from sqlalchemy import text
 
+from hilum.runtime.claims import DEAD_AFTER_SECONDS
 from hilum.runtime.journal import SCHEMA, Journal, JsonSerializer
 
 
@@ -199,3 +202,13 @@ def test_what_is_not_json_is_refused_where_it_is_written() -> None:
     with pytest.raises(TypeError) as refused:
         JsonSerializer().serialize({"ok": object()})
     assert str(refused.value.__cause__) == "object is not written into the journal; steps give JSON"
+
+
+def test_a_process_that_hangs_in_the_journal_s_transaction_loses_its_locks_before_a_peer_takes_over(
+    journal: Journal,
+) -> None:
+    """With the journal's own minute a peer waited for the locks of the hung process until its statements timed out."""
+    with _get_dbos_instance()._sys_db.engine.connect() as connection:
+        said = connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+    assert said == "5s"
+    assert DEAD_AFTER_SECONDS > 5

@@ -75,6 +75,9 @@ class Journal:
             "executor_id": self.executor,
             "max_executor_threads": self.threads,
             "sys_db_pool_size": max(4, self.threads),
+            # A process that hangs inside a transaction must not stop its peers with the locks it holds: it loses them
+            # before a peer takes over (DEAD_AFTER_SECONDS of claims).
+            "sys_db_idle_transaction_timeout_sec": 5.0,
             "log_level": "ERROR",
             "console_log_level": "ERROR",
             "serializer": JsonSerializer(),

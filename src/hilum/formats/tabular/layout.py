@@ -1,11 +1,11 @@
 """What a table has to look like: declared by the one who expects it, in Python or as a table of TOML.
 
-    [layout]
-    delimiter = ";"
-    [[layout.columns]]
-    name = "amount"
-    type = "decimal"
-    required = true
+[layout]
+delimiter = ";"
+[[layout.columns]]
+name = "amount"
+type = "decimal"
+required = true
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from hilum.formats.tabular.findings import Code, LayoutError
 
@@ -114,6 +114,8 @@ class Layout:
     quote: str | None = '"'
     encoding: str | None = None
     header: bool = True
+    by_position: bool = False
+    """Take the columns in the order declared although there is a header."""
     skip_lines: int = 0
     preamble: tuple[Column, ...] = ()
     extra: Extra = "warn"
@@ -136,7 +138,9 @@ class Layout:
             if any(column.place is None for column in self.columns):
                 raise LayoutError(Code.LAYOUT, "every column of a fixed layout needs start and width", "columns")
         elif len(self.delimiter) != 1 or self.delimiter in "\r\n\0" or self.delimiter == self.quote:
-            raise LayoutError(Code.LAYOUT, "the delimiter is one character, neither a line end nor the quote", "delimiter")
+            raise LayoutError(
+                Code.LAYOUT, "the delimiter is one character, neither a line end nor the quote", "delimiter"
+            )
         if self.quote is not None and (len(self.quote) != 1 or self.quote in "\r\n\0"):
             raise LayoutError(Code.LAYOUT, "the quote is one character", "quote")
         if self.encoding is not None:
@@ -250,7 +254,10 @@ def _list(given: Any, where: str) -> list[Any]:
     return list(given)
 
 
-def _made(kind: type[Any], told: dict[str, Any], where: str) -> Any:
+Made = TypeVar("Made", Layout, Column, Trailer)
+
+
+def _made(kind: type[Made], told: dict[str, Any], where: str) -> Made:
     """An instance of the dataclass ``kind``; LayoutError names keys that it does not know and types that do not fit."""
     known = {each.name: each for each in fields(kind)}
     for name, value in told.items():

@@ -48,12 +48,21 @@ class Record:
 
 
 def chunks_of(source: Source) -> Iterator[bytes]:
-    """Byte chunks of whatever size, from bytes as a whole too."""
+    """Chunks of a good size, from bytes as a whole or from chunks of any size (those of one byte would cost too much)."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         for start in range(0, len(source), _CHUNK):
             yield bytes(source[start : start + _CHUNK])
-    else:
-        yield from source
+        return
+    gathered: list[bytes] = []
+    size = 0
+    for chunk in source:
+        gathered.append(chunk)
+        size += len(chunk)
+        if size >= _CHUNK:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield b"".join(gathered)
 
 
 def marked_encoding(start: bytes) -> str | None:
@@ -93,7 +102,7 @@ def decoded(source: Source, encoding: str | None) -> Iterator[str]:
 
 def _lines(pieces: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
     """Each line, its line end, and whether it was cut for being too long."""
-    rest, cut = "", False
+    rest, head = "", ""
     for piece in pieces:
         text = rest + piece
         # A CR at the very end may be the first half of a CRLF.
@@ -101,19 +110,19 @@ def _lines(pieces: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
         parts = _LINE_END.split(text[: len(text) - len(held)])
         for place in range(0, len(parts) - 1, 2):
             line = parts[place]
-            if cut or len(line) > MOST_CHARACTERS:
-                yield line[:MOST_CHARACTERS], parts[place + 1], True
-                cut = False
+            if head or len(line) > MOST_CHARACTERS:
+                yield (head or line)[:MOST_CHARACTERS], parts[place + 1], True
+                head = ""
             else:
                 yield line, parts[place + 1], False
         rest = parts[-1]
-        if len(rest) > MOST_CHARACTERS:
-            rest, cut = rest[:MOST_CHARACTERS], True
+        if len(rest) > MOST_CHARACTERS or head:
+            # Of a line that never ends only the head is kept.
+            head, rest = head or rest[:MOST_CHARACTERS], ""
         rest += held
-    if rest.endswith("\r"):
-        yield rest[:-1], "\r", cut
-    elif rest or cut:
-        yield rest, "", cut
+    end = "\r" if rest.endswith("\r") else ""
+    if rest or head:
+        yield head or rest[: len(rest) - len(end)], end, bool(head)
 
 
 def records(pieces: Iterable[str], delimiter: str | None, quote: str | None) -> Iterator[Record]:

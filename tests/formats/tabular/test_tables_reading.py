@@ -252,7 +252,7 @@ def test_a_preamble_is_checked_like_a_row():
     assert [f for _, found in tabular.rows(good.encode(), layout) for f in found] == []
     told = [(f.code, f.location, f.line) for _, found in tabular.rows(bad.encode(), layout) for f in found]
     assert told == [("required", "hospital", 2), ("type", "as of", 2), ("empty", None, None)]
-    assert [f.code for _, found in tabular.rows(b"hospital,as of\n", layout) for f in found][0] == "empty"
+    assert next(f.code for _, found in tabular.rows(b"hospital,as of\n", layout) for f in found) == "empty"
 
 
 TOTALLED = """

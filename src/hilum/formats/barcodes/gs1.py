@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from hilum.formats.barcodes.errors import UdiError, WrongCheck
+from hilum.formats.barcodes.errors import UdiError
 
 GS = "\x1d"
 """FNC1 as scanners send it: the end of an element of variable length."""
@@ -57,18 +58,24 @@ def two_digit_year(year: int, reference_year: int) -> int:
 
 
 def elements(text: str) -> dict[str, str]:
-    """The data of each application identifier, as scanned or as printed in parentheses; UdiError when it is no such string."""
+    """The data of each application identifier, as scanned or as printed in parentheses; UdiError when it is no such string.
+
+    Check digits are not looked at: ``misread`` does.
+    """
     found: dict[str, str] = {}
     for identifier, data in _printed(text) if _PRINTED.match(text) else _scanned(text):
         if found.setdefault(identifier, data) != data:
             raise UdiError(f"application identifier {identifier} is there twice with different data")
-    for identifier in ("01", "02"):
-        data_of_gtin = found.get(identifier)
-        if data_of_gtin is not None and check_digit(data_of_gtin[:-1]) != data_of_gtin[-1]:
-            raise WrongCheck(
-                f"the check digit of the GTIN (application identifier {identifier}) is wrong; scan the label again"
-            )
     return found
+
+
+# Identification keys of digits that end with a check digit (GS1 General Specifications 7.9).
+_CHECKED = ("00", "01", "02", "402", "410", "411", "412", "413", "414", "415", "416", "417", "8017", "8018")
+
+
+def misread(found: Mapping[str, str]) -> str | None:
+    """The first application identifier whose check digit is wrong; None when all are right."""
+    return next((ai for ai in _CHECKED if ai in found and check_digit(found[ai][:-1]) != found[ai][-1]), None)
 
 
 def _printed(text: str) -> list[tuple[str, str]]:

@@ -1,4 +1,8 @@
-"""HIBC supplier labels (ANSI/HIBC 2.6): ``+`` LIC PCN unit [``/`` secondary data ...] check character."""
+"""HIBC supplier labels (ANSI/HIBC 2.6).
+
+One symbol: ``+`` LIC PCN unit [``/`` secondary data ...] check character. Two symbols: ``+`` LIC PCN unit check, and
+``+`` secondary data, link, check, where the link is the check character of the first.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +33,15 @@ _DATED = re.compile(
 
 @dataclass(slots=True)
 class Label:
-    """A label read; None where it says nothing."""
+    """A label read; None where it says nothing. ``check`` is its last character; a secondary label has a ``link`` and no
+    ``device_identifier``. Unit of measure 0 is the unit of use, 1 to 8 a level of packaging, 9 a variable quantity."""
 
-    device_identifier: str
+    device_identifier: str | None = None
+    labeler: str | None = None
+    product: str | None = None
+    unit_of_measure: str | None = None
+    link: str | None = None
+    check: str | None = None
     lot: str | None = None
     serial: str | None = None
     expires_on: date | None = None
@@ -49,21 +59,59 @@ def check_character(text: str) -> str:
 
 def read_label(text: str, reference_year: int) -> Label:
     """Read a primary or concatenated label; WrongCheck when its last character does not agree, UdiError when it is none."""
-    body, check = text[:-1], text[-1:].replace("_", " ")  # A blank is printed as an underline.
+    body, check = text[:-1], _unprinted(text[-1:])
     if len(body) < 2:
         raise UdiError("the HIBC label is empty")
     if check_character(body) != check:
         raise WrongCheck("the check character of the HIBC label is wrong; scan the label again")
+    if body[1] in "$0123456789":
+        return _secondary(body[1:], check, reference_year)
     primary, *secondary = body[1:].split("/")
     match = _PRIMARY.fullmatch(primary)
     if match is None:
         raise UdiError(
             "the HIBC label has no primary data (labeler, product and unit of measure), so it names no device"
         )
-    label = Label(device_identifier=primary)
+    label = Label(primary, match[1], match[2], match[3], check=check)
     for part in secondary:
         _add(label, part, reference_year)
     return label
+
+
+def _secondary(text: str, check: str, reference_year: int) -> Label:
+    """The second of two symbols; its data end with the link."""
+    if len(text) < 2:
+        raise UdiError("the secondary data of the HIBC label is of no known form")
+    label = Label(link=_unprinted(text[-1]), check=check)
+    for part in text[:-1].split("/"):
+        _add(label, part, reference_year)
+    return label
+
+
+def joined(primary: Label, secondary: Label) -> Label:
+    """One label of two symbols; WrongCheck when the second does not belong to the first."""
+    if primary.device_identifier is None or secondary.link is None:
+        raise UdiError("two HIBC labels are joined by a primary and a secondary one, in this order")
+    if primary.check != secondary.link:
+        raise WrongCheck("the secondary HIBC label belongs to another primary one; scan both again")
+    return Label(
+        primary.device_identifier,
+        primary.labeler,
+        primary.product,
+        primary.unit_of_measure,
+        secondary.link,
+        secondary.check,
+        secondary.lot,
+        secondary.serial,
+        secondary.expires_on,
+        secondary.manufactured_on,
+        secondary.count,
+    )
+
+
+def _unprinted(character: str) -> str:
+    """A blank is printed as an underline."""
+    return character.replace("_", " ")
 
 
 def _add(label: Label, part: str, reference_year: int) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple, cast, get_args
 
+from hilum.formats.findings import Severity
+from hilum.formats.hl7v2.charsets import widened
 from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters, escaper
-from hilum.formats.hl7v2.findings import MEANINGS, Finding, HL7ParseError
+from hilum.formats.hl7v2.findings import MEANINGS, Code, Finding, HL7Error, HL7ParseError
 from hilum.formats.hl7v2.header import Header
-from hilum.formats.hl7v2.message import Message
+from hilum.formats.hl7v2.message import Message, Segment
 from hilum.formats.hl7v2.paths import InvalidPath, Path, parse_path
 from hilum.formats.hl7v2.structures import VERSIONS
 
@@ -19,6 +22,7 @@ Mode = Literal["asked", "original", "enhanced"]
 
 _ACCEPT: dict[str, AckCode] = {"AA": "CA", "AE": "CE", "AR": "CR"}
 _SEVERITIES = {"error": "E", "warning": "W", "information": "I"}
+_SEVERITY_WORDS: dict[str, Severity] = {"E": "error", "F": "error", "W": "warning", "I": "information"}
 # Longer than any identifier the standard allows (HD is 227 in 2.5.1): what is longer is no identifier to give back.
 _ECHO_MAX_CHARACTERS = 250
 _FALLBACK_VERSION = "2.5.1"
@@ -56,7 +60,68 @@ def acknowledge(
         answer.append(_text(findings[0].text, delimiters))
     lines = [separator.join(fields), separator.join(answer)]
     lines.extend(_error(finding, delimiters, version) for finding in findings[:_FINDINGS_MAX] if version >= (2, 2))
-    return ("\r".join(lines) + "\r").encode("latin-1")
+    data = ("\r".join(lines) + "\r").encode("latin-1")
+    codec = header.answer_codec if header is not None else ""
+    if codec:
+        wide = header is not None and header.wide
+        return widened(data, codec) if wide else data.decode().encode(codec)
+    return data
+
+
+class Receipt(NamedTuple):
+    """What a received acknowledgement says of a message of ours."""
+
+    code: AckCode
+    control_id: str | None
+    """MSA-2: the MSH-10 of the message that it answers."""
+    findings: tuple[Finding, ...]
+    """Its ERR segments, in either form."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the message was taken (AA, CA)."""
+        return self.code in ("AA", "CA")
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing further is to come: an accept of the enhanced mode only says that the message is safe."""
+        return self.code != "CA"
+
+
+def receipt_of(answer: Message) -> Receipt:
+    """Read a received acknowledgement; HL7Error when it has no MSA or its code is not of table 0008."""
+    code = answer["MSA-1"]
+    if code not in get_args(AckCode):
+        raise HL7Error(Code.TABLE_VALUE, "the acknowledgement code is not in table 0008", "MSA-1")
+    return Receipt(cast(AckCode, code), answer.get("MSA-2"), tuple(_told(error) for error in answer.segments("ERR")))
+
+
+def answers(answer: Message, sent: Message | Header) -> bool:
+    """Whether an acknowledgement is that of ``sent``: MSA-2 is its MSH-10 (ch. 2.9.2)."""
+    number = answer.get("MSA-2")
+    return number is not None and number == sent.control_id
+
+
+def _told(error: Segment) -> Finding:
+    """One ERR segment; its texts may hold values of the message, so only codes and places are taken."""
+    code = error.get("3.1") or error.get("1.4.1") or Code.INTERNAL_ERROR
+    severity = _SEVERITY_WORDS.get(error.get("4") or "E", "error")
+    steps = (
+        [error.get(f"2.{part}") for part in range(1, 7)]
+        if error.get("2.1")
+        else [error.get(f"1.{part}") for part in (1, 2, 3)]
+    )
+    name, *numbers = [*steps, None, None, None][:6]
+    text = MEANINGS.get(code, "the receiver has its own code for this")
+    if name is None or re.fullmatch("[A-Z][A-Z0-9]{2}", name) is None:
+        return Finding(str(code), text, None, severity)
+    occurrence, field, repetition, component, subcomponent = (
+        int(number) if number is not None and number.isdigit() and len(number) < 6 else 0 for number in numbers
+    )
+    where = Path(
+        name, occurrence or 1, field, repetition or 1, component if field else 0, subcomponent if component else 0
+    )
+    return Finding(str(code), text, str(where), severity)
 
 
 def _envelope(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from hilum.formats.findings import Finding, FormatError
 
-__all__ = ["MEANINGS", "Code", "Finding", "HL7Error", "HL7ParseError", "MissingField"]
+__all__ = ["MEANINGS", "Code", "Finding", "HL7Error", "HL7ParseError", "MessageFinding", "MissingField"]
+
+_PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:\((\d+)\))?(?:-(\d+))?(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?", re.ASCII)
 
 
 class Code(StrEnum):
@@ -43,6 +48,26 @@ MEANINGS: dict[str, str] = {
     "206": "Application record locked",
     "207": "Application internal error",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFinding(Finding):
+    """A finding of ``validate``; ``message`` counts from 1 where the document is a batch."""
+
+    message: int | None = None
+
+    def details(self) -> Mapping[str, str | int]:
+        """The parts of the location: message, segment, occurrence, field, repetition, component, subcomponent."""
+        told: dict[str, str | int] = {} if self.message is None else {"message": self.message}
+        match = _PLACE.fullmatch(self.location or "")
+        if match is not None:
+            told["segment"] = match.group(1)
+            for name, number in zip(
+                ("occurrence", "field", "repetition", "component", "subcomponent"), match.groups()[1:], strict=True
+            ):
+                if number is not None:
+                    told[name] = int(number)
+        return told
 
 
 class HL7Error(FormatError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hilum.formats.hl7v2.charsets import CODECS, UTF8_MARK, codec_of, refuse_wide
+from typing import Literal
+
+from hilum.formats.hl7v2.charsets import CODECS, MULTIBYTE, UTF8_MARK, codec_of, narrowed, wide_codec
 from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters, unescaper
 from hilum.formats.hl7v2.findings import Code, HL7ParseError
 
@@ -16,15 +18,31 @@ class Header:
     It never fails once it exists: of a broken message it tells what can be told.
     """
 
-    __slots__ = ("_end", "_fields", "_start", "data")
+    __slots__ = ("_end", "_fields", "_start", "answer_codec", "data", "wide")
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
         self.data = data
+        """The bytes that ``span`` counts in: those that came, or the same in UTF-8 where they came in UTF-16 or UTF-32."""
         self._start = start
         self._end = end
+        self.wide = ""
+        """``utf-16-le`` and the like when the message came so."""
+        self.answer_codec = ""
+        """The codec an answer is written in where the fields here are in UTF-8 for it."""
         # Latin 1 keeps every byte, so that a number is echoed exactly as it came whatever its character set.
         line = data[start:end].decode("latin-1")
         self._fields = line.split(line[3])
+        if not line.isascii() or "\x1b" in line:
+            self._multibyte(line)
+
+    def _multibyte(self, line: str) -> None:
+        """Split anew where the character set has delimiters inside its characters."""
+        for name, codec in CODECS.items():
+            if codec in MULTIBYTE and name in line:
+                text = line.encode("latin-1").decode(codec, "replace")
+                self._fields = text.encode().decode("latin-1").split(line[3])
+                self.answer_codec = codec
+                return
 
     @property
     def span(self) -> tuple[int, int]:
@@ -82,7 +100,7 @@ class Header:
         text = self.component(number, component)
         if not text or text == '""':
             return None
-        codec = CODECS.get(self.charset, "utf-8")
+        codec = "utf-8" if self.wide or self.answer_codec else CODECS.get(self.charset, "utf-8")
         if not text.isascii():
             text = text.encode("latin-1").decode(codec, "replace")
         mark = self.delimiters.escape
@@ -135,7 +153,11 @@ class Header:
     def codec(self) -> str:
         """Python's codec for MSH-18; HL7ParseError 103 when it is unknown."""
         declared = self._fields[17] if len(self._fields) > 17 else ""
-        return CODECS.get(declared) or codec_of(self.charset)
+        if self.wide:
+            return "utf-8"
+        repeats = self.delimiters.repetition
+        others = tuple(declared.split(repeats)[1:]) if repeats and repeats in declared else ()
+        return CODECS.get(declared) or codec_of(self.charset, others)
 
     @property
     def sending_application(self) -> str | None:
@@ -172,8 +194,28 @@ class Header:
         """Whether MSH-15 asks for an accept acknowledgement (enhanced mode, ch. 2.9.3): AL, ER or SU."""
         return self.value(15) in ("AL", "ER", "SU")
 
+    def accept_due(self, accepted: bool) -> bool:
+        """Whether an accept acknowledgement (CA, CE, CR) is due, by MSH-15: AL always, ER when refused, SU when taken."""
+        return _due(self.value(15), accepted)
+
+    def application_due(self, accepted: bool) -> bool:
+        """Whether an application acknowledgement (AA, AE, AR) is due, by MSH-16; always in original mode (ch. 2.9.2)."""
+        if self.value(15) is None and self.value(16) is None:
+            return True
+        return _due(self.value(16), accepted)
+
+    @property
+    def mode(self) -> Literal["original", "enhanced"]:
+        """Enhanced when MSH-15 or MSH-16 has a value (ch. 2.9)."""
+        return "original" if self.value(15) is None and self.value(16) is None else "enhanced"
+
     def __repr__(self) -> str:
         return f"<Header {self.type} {self.control_id}>"
+
+
+def _due(condition: str | None, accepted: bool) -> bool:
+    """Table 0155."""
+    return condition == "AL" or condition == ("SU" if accepted else "ER")
 
 
 def _spread(encoding: str) -> tuple[str, str, str, str, str]:
@@ -196,7 +238,10 @@ def header_of(data: bytes) -> Header:
         while data[start : start + 1] in (b"\r", b"\n"):
             start += 1
         if data[start : start + 3] != b"MSH":
-            refuse_wide(data)
+            if (codec := wide_codec(data)) is not None:
+                header = header_of(narrowed(data, codec))
+                header.wide = header.answer_codec = codec
+                return header
             if not data.strip():
                 raise HL7ParseError(Code.SEGMENT_SEQUENCE, "there is no message: nothing was sent", "MSH")
             if data[start : start + 3] in (b"FHS", b"BHS"):

@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from hilum.formats.hl7v2.charsets import decode
+from hilum.formats.hl7v2.charsets import UTF8_MARK, decode, is_marked, widened
 from hilum.formats.hl7v2.delimiters import NULL, Delimiters, escaper, unescaper
 from hilum.formats.hl7v2.findings import Code, HL7Error, HL7ParseError, MissingField
+from hilum.formats.hl7v2.groups import Group, groups_of
 from hilum.formats.hl7v2.header import Header, header_of
 from hilum.formats.hl7v2.paths import Path, field_path, parse_path, relative_path
 
 # Segments whose first two fields are the delimiters themselves.
 _HEADERS = ("MSH", "FHS", "BHS")
-_LINE_END = re.compile("\r\n|\r|\n")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _NAME = re.compile("[A-Z][A-Z0-9]{2}", re.ASCII)
 
 
@@ -29,7 +30,7 @@ class Message:
     deleted.
     """
 
-    __slots__ = ("_codec", "_data", "_delimiters", "_fields", "_header", "_index", "_lines", "_unescape")
+    __slots__ = ("_codec", "_data", "_delimiters", "_fields", "_header", "_index", "_lines", "_source", "_unescape")
 
     _data: bytes
     _header: Header
@@ -38,6 +39,7 @@ class Message:
     _lines: list[str]
     _fields: list[list[str] | None]
     _index: dict[str, list[int]]
+    _source: bytes
     _unescape: Callable[[str], str]
 
     @classmethod
@@ -45,11 +47,13 @@ class Message:
         """Read one message; HL7ParseError when the bytes are none.
 
         Segments end with CR, LF or both, in any mixture; a byte order mark and blank lines are passed over. The
-        delimiters are those of MSH-1 and MSH-2, the characters those of MSH-18 (UTF-8 when it is silent).
+        delimiters are those of MSH-1 and MSH-2, the characters those of MSH-18 (UTF-8 when it is silent) or UTF-16 and
+        UTF-32 by their mark.
         """
         self = cls.__new__(cls)
         header = header_of(data)
-        self._data = data
+        self._source = data
+        self._data = data = header.data
         self._header = header
         self._delimiters = delimiters = header.checked_delimiters()
         self._codec = codec = header.codec
@@ -131,6 +135,26 @@ class Message:
         if name is None:
             return list(self)
         return [Segment(self, number, name, place) for place, number in enumerate(self._index.get(name, ()), 1)]
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all segments in their order."""
+        return tuple([line[:3] for line in self._lines])
+
+    def fields(self, number: int) -> list[str]:
+        """The segment ``number``, from 0, split at its field separators: its name, then each field as sent."""
+        return self._fields[number] or self._split(number)
+
+    def line_numbers(self) -> list[int]:
+        """On which line, from 1, each segment stands; blank lines count."""
+        lines = _LINE_END.split(self._data)
+        return [number for number, line in enumerate(lines, 1) if line and line != UTF8_MARK]
+
+    def groups(self, name: str) -> list[Group]:
+        """The groups called ``name`` at any depth, as the structure of the message's type has them.
+
+        ``message.groups("ORDER_OBSERVATION")[0].groups("OBSERVATION")``; empty where there are none, or no such structure.
+        """
+        return groups_of(self).groups(name)
 
     def __iter__(self) -> Iterator[Segment]:
         places: dict[str, int] = {}
@@ -299,8 +323,12 @@ class Message:
     # --- writing --------------------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
-        """The bytes as they came, every one of them."""
-        return self._data
+        """The bytes as they came, every one of them, whatever encoding they came in."""
+        return self._source
+
+    def to_er7(self) -> bytes:
+        """The message in the vertical-bar encoding: what came, or the same message where XML came."""
+        return self._source if self._header.wide or self._source is self._data else self._data
 
     def with_field(self, path: str, value: str | None) -> Message:
         """A copy in which the leaf at ``path`` is ``value`` and every other byte is as it was.
@@ -320,24 +348,23 @@ class Message:
             raise ValueError(
                 "MSH-18 cannot be edited in place: the message's other characters would change their meaning"
             )
-        start = self._header.span[0]
-        text = self._data[start:].decode(self._codec)
-        begin, end = _line_span(text, numbers[where.occurrence - 1])
-        fields = text[begin:end].split(self._delimiters.field)
+        begin, end = _line_span(self._data, self._header.span[0], numbers[where.occurrence - 1])
+        fields = self._data[begin:end].decode(self._codec).split(self._delimiters.field)
         position = where.field - 1 if header else where.field
         fields.extend([""] * (position + 1 - len(fields)))
         leaf = "" if value is None else escaper(self._delimiters)(value)
         fields[position] = self._edited(fields[position], where, leaf)
-        line = self._delimiters.field.join(fields)
         try:
-            edited = (text[:begin] + line + text[end:]).encode(self._codec)
+            line = self._delimiters.field.join(fields).encode(self._codec)
         except UnicodeEncodeError:
             raise HL7Error(
                 Code.DATA_TYPE,
                 f"the value cannot be written in {self._codec.upper()}, the message's character set",
                 path,
             ) from None
-        return Message.parse(self._data[:start] + edited)
+        edited = self._data[:begin] + line + self._data[end:]
+        wide = self._header.wide
+        return Message.parse(widened(edited, wide, is_marked(self._source)) if wide else edited)
 
     def _edited(self, text: str, where: Path, leaf: str) -> str:
         """``text`` of one field with the leaf at ``where`` replaced."""
@@ -437,13 +464,12 @@ class Segment:
         return f"<Segment {parse_path(self.name)._replace(occurrence=self.occurrence)}>"
 
 
-def _line_span(text: str, number: int) -> tuple[int, int]:
-    """Where the ``number``-th line that is not blank starts and ends."""
-    begin = 0
-    for match in _LINE_END.finditer(text):
+def _line_span(data: bytes, begin: int, number: int) -> tuple[int, int]:
+    """Where the ``number``-th line that is not blank starts and ends; no character set has line ends inside a character."""
+    for match in _LINE_END.finditer(data, begin):
         if match.start() > begin:
             if number == 0:
                 return begin, match.start()
             number -= 1
         begin = match.end()
-    return begin, len(text)
+    return begin, len(data)

@@ -1,111 +1,158 @@
-"""Whether a message is what its type promises; findings in the codes of table 0357."""
+"""Whether a message is what its version and its type promise; findings in the codes of table 0357."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import UTC
 from itertools import islice
 
-from hilum.formats.hl7v2.delimiters import NULL, Delimiters
-from hilum.formats.hl7v2.findings import Code, Finding, HL7Error
-from hilum.formats.hl7v2.message import Message, Segment
-from hilum.formats.hl7v2.structures import (
-    CONTROL_ID_MAX_CHARACTERS,
-    FIELD_MAX_CHARACTERS,
-    MANY,
-    REQUIRED,
-    STRUCTURES,
-    TABLES,
-    TYPES,
-    UNLIMITED,
-    VERSIONS,
-    Profile,
-)
-from hilum.formats.hl7v2.timestamps import parse_timestamp
+from hilum.formats.findings import Severity
+from hilum.formats.hl7v2.batch import Batch
+from hilum.formats.hl7v2.delimiters import NULL
+from hilum.formats.hl7v2.events import structure_of
+from hilum.formats.hl7v2.findings import Code, Finding, MessageFinding
+from hilum.formats.hl7v2.groups import plan_of
+from hilum.formats.hl7v2.message import Message
+from hilum.formats.hl7v2.rules import Place, rules_of, wrong_in
+from hilum.formats.hl7v2.structures import ESSENTIAL, TABLES, VERSIONS, Profile
+from hilum.formats.hl7v2.tables import MANY, tables_of
 
-_FINDINGS_MAX = 200
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
-_SEQUENCE = re.compile(r"\d+", re.ASCII)
+FINDINGS_MAX = 200
 
 
-def validate(message: Message, profile: Profile | None = None) -> list[Finding]:
-    """What is wrong with a message, at most 200 findings; an empty list when nothing is.
+def validate(document: Message | Batch, profile: Profile | None = None) -> list[Finding]:
+    """What is wrong with a message, or with a batch and its messages: at most 200 findings, none when it is well.
 
-    Checks every message's version, processing id, required fields, first data types and lengths, and the segments that
-    its type needs: those of ``profile``, or of ``STRUCTURES`` when none is given. Unknown types and Z segments are fine.
+    The tables of the version in MSH-12 say which fields are required, how often, of which type and how long they are, and
+    the structure of the message's type which segments it needs in which order; ``profile`` asks for more than that. What is
+    local is fine: Z segments, fields after a segment's last one, user-defined codes. Types and segments nobody knows are
+    warnings. Lengths bind from 2.7 on; before that sites agree on them, so that a longer value is a warning.
     """
-    kind = message.type or ""
-    structure = profile or STRUCTURES.get(kind) or STRUCTURES.get(kind.partition("^")[0])
-    return list(islice(_findings(message, structure), _FINDINGS_MAX))
+    if isinstance(document, Batch):
+        return list(islice(_batch(document, profile), FINDINGS_MAX))
+    return list(islice(_message(document, profile, None), FINDINGS_MAX))
 
 
-def _findings(message: Message, profile: Profile | None) -> Iterator[Finding]:
+def _batch(batch: Batch, profile: Profile | None) -> Iterator[Finding]:
+    yield from batch.findings
+    for number, message in enumerate(batch.messages, 1):
+        first = batch.lines[number - 1]
+        for finding in islice(_message(message, profile, number), FINDINGS_MAX):
+            line = finding.line
+            yield MessageFinding(
+                finding.code, finding.text, finding.location, finding.severity,
+                None if line is None else line + first - 1, number,
+            )  # fmt: skip
+
+
+def _message(message: Message, profile: Profile | None, number: int | None) -> Iterator[Finding]:
+    found = _all(message, profile)
+    first = next(found, None)
+    if first is None:
+        return
+    lines = message.line_numbers()
+
+    def told(wrong: tuple[str, str, str | None, Severity, int | None]) -> Finding:
+        code, text, location, severity, position = wrong
+        return MessageFinding(code, text, location, severity, None if position is None else lines[position], number)
+
+    yield told(first)
+    yield from map(told, found)
+
+
+def _all(message: Message, profile: Profile | None) -> Iterator[tuple[str, str, str | None, Severity, int | None]]:
+    """Code, text, location, severity and the segment's number from 0."""
     version = message.version
-    if version is not None and version not in VERSIONS:
-        yield Finding(Code.UNSUPPORTED_VERSION, "the version is none of 2.1 to 2.8", "MSH-12.1")
+    tables = tables_of(version) if version is not None and version in VERSIONS else None
+    if tables is None:
+        if version is not None:
+            yield Code.UNSUPPORTED_VERSION, "the version is none of 2.1 to 2.8", "MSH-12.1", "error", 0
+        for path in ESSENTIAL:
+            if message.get(path) is None:
+                yield Code.REQUIRED_FIELD_MISSING, "a required field is missing", path, "error", 0
     for path, (code, allowed, text) in TABLES.items():
         value = message.get(path)
         if value is not None and value not in allowed:
-            yield Finding(code, text, path)
-    if len(message.control_id or "") > CONTROL_ID_MAX_CHARACTERS:
-        text = f"the control id is longer than {CONTROL_ID_MAX_CHARACTERS} characters"
-        yield Finding(Code.DATA_TYPE, text, "MSH-10")
+            yield code, text, path, "error", None
     if profile is not None:
         yield from _needs(message, profile)
-    for segment in message:
-        yield from _segment(segment, profile, message.delimiters)
+    if tables is not None and version is not None:
+        yield from _structure(message, version)
+        yield from _fields(message, version, profile)
+    elif profile is not None:
+        yield from _profile_fields(message, profile)
 
 
-def _needs(message: Message, profile: Profile) -> Iterator[Finding]:
-    """Required segments are there, not too often, and first appear in the profile's order."""
+def _structure(message: Message, version: str) -> Iterator[tuple[str, str, str | None, Severity, int | None]]:
+    kind = message.type
+    if kind is None:
+        return
+    declared = message.structure
+    structure = structure_of(version, kind, declared)
+    if structure is None:
+        tables = tables_of(version)
+        code = kind.partition("^")[0]
+        if code.startswith("Z") or kind.partition("^")[2].startswith("Z"):
+            return
+        if tables is not None and code in tables.codes:
+            yield Code.UNSUPPORTED_EVENT, f"version {version} has no such event of this type", "MSH-9.2", "warning", 0
+        else:
+            yield Code.UNSUPPORTED_MESSAGE_TYPE, f"version {version} has no such type", "MSH-9.1", "warning", 0
+        return
+    _, problems = plan_of(structure, message.names())
+    for problem in problems:
+        severity: Severity = "error" if problem.severe else "warning"
+        yield Code.SEGMENT_SEQUENCE, problem.text, problem.location, severity, problem.position
+
+
+def _fields(
+    message: Message, version: str, profile: Profile | None
+) -> Iterator[tuple[str, str, str | None, Severity, int | None]]:
+    marks = message.delimiters
+    seen: dict[str, int] = {}
+    for number, name in enumerate(message.names()):
+        seen[name] = occurrence = seen.get(name, 0) + 1
+        rules = rules_of(version, name)
+        if rules is not None:
+            for wrong in wrong_in(message.fields(number), rules, version, marks):
+                yield wrong.code, wrong.text, _path(name, occurrence, wrong.place), wrong.severity, number
+    if profile is not None:
+        yield from _profile_fields(message, profile)
+
+
+def _path(name: str, occurrence: int, place: Place) -> str:
+    field, repetition, component, subcomponent = place
+    return (
+        name
+        + (f"({occurrence})" if occurrence > 1 else "")
+        + f"-{field}"
+        + (f"[{repetition}]" if repetition > 1 else "")
+        + (f".{component}" if component else "")
+        + (f".{subcomponent}" if subcomponent else "")
+    )
+
+
+def _needs(message: Message, profile: Profile) -> Iterator[tuple[str, str, str | None, Severity, int | None]]:
+    """Segments the profile asks for are there, not too often, and first appear in its order."""
     reached, before = 0, "MSH"
     for need in profile.needs:
         present = message.segments(need.name)
         if not present:
-            yield Finding(Code.SEGMENT_SEQUENCE, f"{profile.name} needs a segment {need.name}", need.name)
+            yield Code.SEGMENT_SEQUENCE, f"{profile.name} needs a segment {need.name}", need.name, "error", None
             continue
         if need.most != MANY and len(present) > need.most:
             text = f"{profile.name} has {need.name} at most {need.most} time(s)"
-            yield Finding(Code.SEGMENT_SEQUENCE, text, f"{need.name}({need.most + 1})")
+            extra = present[need.most]
+            yield Code.SEGMENT_SEQUENCE, text, f"{need.name}({need.most + 1})", "error", extra.position - 1
         if present[0].position < reached:
-            yield Finding(Code.SEGMENT_SEQUENCE, f"{need.name} comes after {before} in {profile.name}", need.name)
+            text = f"{need.name} comes after {before} in {profile.name}"
+            yield Code.SEGMENT_SEQUENCE, text, need.name, "error", present[0].position - 1
         reached, before = present[0].position, need.name
 
 
-def _segment(segment: Segment, profile: Profile | None, delimiters: Delimiters) -> Iterator[Finding]:
-    name = segment.name
-    wanted = REQUIRED.get(name, ()) + (profile.fields.get(name, ()) if profile is not None else ())
-    for path in wanted:
-        if segment.get(path) is None:
-            yield Finding(Code.REQUIRED_FIELD_MISSING, "a required field is missing", segment.path(path))
-    for number, kind in TYPES.get(name, {}).items():
-        for repetition, value in _first_components(segment.whole(number), delimiters):
-            if (problem := _problem(value, kind)) is not None:
-                yield Finding(Code.DATA_TYPE, problem, segment.path(f"{number}[{repetition}].1"))
-    if len(segment.text) > FIELD_MAX_CHARACTERS:
-        for number in range(1, segment.length + 1):
-            if (name, number) not in UNLIMITED and len(segment.whole(number)) > FIELD_MAX_CHARACTERS:
-                text = f"the field is longer than {FIELD_MAX_CHARACTERS} characters"
-                yield Finding(Code.DATA_TYPE, text, segment.path(str(number)), "warning")
-
-
-def _first_components(text: str, delimiters: Delimiters) -> Iterator[tuple[int, str]]:
-    """The first component of each repetition that has one; split once, because a field may have a million repetitions."""
-    for repetition, part in enumerate(text.split(delimiters.repetition) if delimiters.repetition else [text], 1):
-        value = part.partition(delimiters.component)[0] if delimiters.component else part
-        if value and value != NULL:
-            yield repetition, value
-
-
-def _problem(value: str, kind: str) -> str | None:
-    """Why a value is not of its type, without the value; None when it is."""
-    if kind == "TS":
-        try:
-            parse_timestamp(value, UTC)
-        except HL7Error as wrong:
-            return wrong.text
-        return None
-    if kind == "NM":
-        return None if _NUMBER.fullmatch(value) else "the value is no number"
-    return None if _SEQUENCE.fullmatch(value) else "the value is no sequence number"
+def _profile_fields(message: Message, profile: Profile) -> Iterator[tuple[str, str, str | None, Severity, int | None]]:
+    for name, paths in profile.fields.items():
+        for segment in message.segments(name):
+            for path in paths:
+                if segment.raw(path) in (None, "", NULL):
+                    text = f"{profile.name} needs a value here"
+                    yield Code.REQUIRED_FIELD_MISSING, text, segment.path(path), "error", segment.position - 1

@@ -12,9 +12,11 @@ True
 """
 
 from hilum.formats.fhir.acknowledgement import acknowledge
+from hilum.formats.fhir.conversion import convert
 from hilum.formats.fhir.document import Document, build, parse, recognise
 from hilum.formats.fhir.errors import FHIRError, FHIRFinding
 from hilum.formats.fhir.invariants import evaluated, unevaluated
+from hilum.formats.fhir.outlines import outline
 from hilum.formats.fhir.paths import InvalidPath
 from hilum.formats.fhir.tables import VERSION, resource_types
 from hilum.formats.fhir.validation import validate, validate_resource
@@ -29,8 +31,10 @@ __all__ = [
     "InvalidPath",
     "acknowledge",
     "build",
+    "convert",
     "evaluated",
     "json_bytes",
+    "outline",
     "parse",
     "recognise",
     "resource_types",

@@ -79,11 +79,9 @@ def is_uri(value: Any) -> bool:
     """Any URI; one that says it is a UUID or an OID must be one."""
     if type(value) is not str or _uri(value) is None:
         return False
-    if value[:4] != "urn:":
-        return True
-    return not (value.startswith("urn:uuid:") and _uuid(value) is None) and not (
-        value.startswith("urn:oid:") and _oid(value) is None
-    )
+    if value.startswith("urn:uuid:"):
+        return _uuid(value.lower()) is not None  # Lower case is asked for; R4's own examples do without.
+    return not value.startswith("urn:oid:") or _oid(value) is not None
 
 
 def is_oid(value: Any) -> bool:
@@ -108,7 +106,7 @@ def is_boolean(value: Any) -> bool:
 def is_decimal(value: Any) -> bool:
     if type(value) is int:
         return abs(value) < 10**MAX_EXPONENT
-    return type(value) is Decimal and value.is_finite() and abs(value.adjusted()) <= MAX_EXPONENT
+    return isinstance(value, Decimal) and bool(value.is_finite() and abs(value.adjusted()) <= MAX_EXPONENT)
 
 
 def is_integer(value: Any) -> bool:

@@ -40,7 +40,8 @@ def read_xml(data: bytes) -> tuple[dict[str, Any], list[FHIRFinding]]:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise FHIRError("structure", "No well-formed XML.", None, error.lineno or None) from None
+        line: Any = error.lineno
+        raise FHIRError("structure", "No well-formed XML.", None, line) from None
     except (ValueError, LookupError):
         raise FHIRError("structure", "The XML cannot be read.") from None
     if root is None or not isinstance(root.tag, str) or not root.tag.startswith(_PREFIX):

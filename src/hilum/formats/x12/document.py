@@ -5,21 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hilum.formats.findings import Finding
+from hilum.formats.findings import Finding, FormatError
 from hilum.formats.x12.definitions import LoopUse, SetDefinition
 
 Segment = list[str]
 """A segment's elements: [0] is its id, [n] element n as it was written; a composite keeps its component separator."""
 
 
+class X12Error(FormatError):
+    """Bytes in which no interchange can be found, or a new document that cannot be written; ``code`` is of the TA105 list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Separators:
-    """What separates; ``repetition`` is None before release 00402, where ISA11 says something else."""
+    """What separates; ``repetition`` is None before release 00402, where ISA11 says something else.
+
+    ``segment`` may be several characters where a sender's editor made them so, and a newline stands for any newline.
+    """
 
     element: str
     component: str
     segment: str
     repetition: str | None = None
+
+    @property
+    def all(self) -> str:
+        """Every character that separates, each once."""
+        return "".join(dict.fromkeys(self.element + self.component + self.segment + (self.repetition or "")))
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +42,8 @@ class Loop:
     parent: Loop | None
     segments: list[Segment] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
+    number: int = 1
+    """The number of its first segment, counted from 1 at the ST."""
 
     @property
     def name(self) -> str:
@@ -116,29 +130,37 @@ class X12Finding(Finding):
 class Transaction:
     """One transaction set, ST to SE, and where it stood.
 
-    ``segments`` holds all segments from ST to SE. ``root`` is its loop tree once it has been walked (``hilum.formats.x12.walker``);
-    None before, and when no table knows the set. ``first_segment`` is the segment's number in the file, ``first_line`` its line.
+    ``segments`` holds all segments from ST to SE (without an SE where the trailer is missing), ``texts`` the same as they were
+    written, without newlines around or inside them. ``root`` is its loop tree once it has been walked
+    (``hilum.formats.x12.walker``); None before, and when no table knows the set.
     """
 
     segments: list[Segment]
+    texts: list[str]
     separators: Separators
     version: str
     """ST03 where it is given, else GS08."""
-    definition: SetDefinition | None = None
-    root: Loop | None = None
     functional_id: str | None = None
+    """GS01."""
     group_control: str | None = None
+    """GS06."""
     interchange_control: str | None = None
+    """ISA13."""
     first_segment: int = 1
+    """The number of the ST in the file, counted from 1 at the first ISA."""
     first_line: int = 1
     lines: list[int] | None = None
     """The line of each segment, where segments and lines differ; None when each segment has a line, or all share one."""
-    one_line_each: bool = True
+    one_line_each: bool = False
+    envelope_findings: list[X12Finding] = field(default_factory=list)
+    """What is wrong with its ST and SE: trailer, control numbers, count."""
+    definition: SetDefinition | None = None
+    root: Loop | None = None
 
     def line_of(self, segment_number: int) -> int:
         """The line in the file of a segment, both counted from 1 (the segment at the ST)."""
         if self.lines is not None:
-            return self.lines[segment_number - 1]
+            return self.lines[min(segment_number, len(self.lines)) - 1]
         return self.first_line + (segment_number - 1 if self.one_line_each else 0)
 
     @property
@@ -150,3 +172,92 @@ class Transaction:
     def control_number(self) -> str | None:
         """ST02."""
         return value(self.segments[0], 2)
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """A functional group, GS to GE; ``header`` is ``["GS"]`` alone for transactions that stand in no group."""
+
+    header: Segment
+    first_segment: int
+    line: int
+    transactions: list[Transaction] = field(default_factory=list)
+    trailer: Segment | None = None
+    findings: list[X12Finding] = field(default_factory=list)
+
+    @property
+    def functional_id(self) -> str | None:
+        """GS01."""
+        return value(self.header, 1)
+
+    @property
+    def control_number(self) -> str | None:
+        """GS06."""
+        return value(self.header, 6)
+
+    @property
+    def version(self) -> str:
+        """GS08 without blanks around it; an empty text where it is not said, which no table has."""
+        said = value(self.header, 8)
+        return "" if said is None else said.strip()
+
+
+@dataclass(slots=True, eq=False)
+class Interchange:
+    """ISA to IEA: ``header`` with the elements as written, ``acknowledgements`` its TA1 segments."""
+
+    header: Segment
+    separators: Separators
+    first_segment: int
+    line: int
+    groups: list[Group] = field(default_factory=list)
+    acknowledgements: list[Segment] = field(default_factory=list)
+    trailer: Segment | None = None
+    findings: list[X12Finding] = field(default_factory=list)
+
+    @property
+    def control_number(self) -> str | None:
+        """ISA13."""
+        return value(self.header, 13)
+
+    @property
+    def version(self) -> str:
+        """ISA12, such as 00501; an empty text where it is not said."""
+        said = value(self.header, 12)
+        return "" if said is None else said
+
+    @property
+    def transactions(self) -> list[Transaction]:
+        """The transactions of all groups, in order."""
+        return [transaction for group in self.groups for transaction in group.transactions]
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """A file: its interchanges in order, and its text as it was, so that it can be written again byte for byte.
+
+    ``mark`` is the byte order mark before the text. ``findings`` are about what stands outside of any interchange.
+    """
+
+    text: str
+    encoding: str
+    mark: bytes
+    interchanges: list[Interchange]
+    findings: list[X12Finding] = field(default_factory=list)
+
+    @property
+    def transactions(self) -> list[Transaction]:
+        """The transactions of all interchanges, in order."""
+        return [found for interchange in self.interchanges for found in interchange.transactions]
+
+    @property
+    def envelope_findings(self) -> list[X12Finding]:
+        """What is wrong with interchanges, groups, and the ST and SE of transactions, in the order of the file."""
+        found = list(self.findings)
+        for interchange in self.interchanges:
+            found += interchange.findings
+            for group in interchange.groups:
+                found += group.findings
+                for transaction in group.transactions:
+                    found += transaction.envelope_findings
+        return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 
 from hilum.formats.canonical import Canonical
 from hilum.formats.x12.document import Transaction
@@ -33,7 +34,7 @@ _MODULES = {
 @cache
 def converter_for(set_id: str) -> Converter | None:
     """The converter of a set, from ``CONVERTERS`` of its family's module: {ST01: converter}; None when it has none."""
-    if set_id not in _MODULES:
+    if set_id not in _MODULES or find_spec(f"{__name__}.{_MODULES[set_id]}") is None:
         return None
     family: dict[str, Converter] = import_module(f"{__name__}.{_MODULES[set_id]}").CONVERTERS
     return family.get(set_id)

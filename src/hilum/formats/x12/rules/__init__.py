@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 
 from hilum.formats.x12.document import Transaction
 from hilum.formats.x12.rules.report import Report
@@ -41,7 +42,7 @@ _MODULES = {
 @cache
 def rules_for(set_id: str) -> tuple[Rule, ...]:
     """The rules of a set, from ``RULES`` of its family's module: {ST01: (rule, ...)}; none when it has no module."""
-    if set_id not in _MODULES:
+    if set_id not in _MODULES or find_spec(f"{__name__}.{_MODULES[set_id]}") is None:
         return ()
     family: dict[str, tuple[Rule, ...]] = import_module(f"{__name__}.{_MODULES[set_id]}").RULES
     return family.get(set_id, ())

@@ -1,0 +1,282 @@
+"""Segments to loops: a transaction walked along its set definition, with recovery.
+
+For each segment the innermost open loop that can take it takes it, in the order of its places and below their maxima. What no
+loop can take so is taken where it is only too often (4, 5) or too late (7); what stays is left out of the tree: unknown (1),
+not of the set (6), not possible here (2). What belonged to a loop whose opening segment was left out is left out with it.
+"""
+
+from __future__ import annotations
+
+from hilum.formats.findings import Severity
+from hilum.formats.x12.definitions import RELEASES, SetDefinition, definition_for, dictionary
+from hilum.formats.x12.document import Loop, Segment, Transaction, X12Finding
+from hilum.formats.x12.elements import Codes, explain
+from hilum.formats.x12.grammar import COMPILE_AFTER, Grammar, Node, Place, grammar_for
+from hilum.formats.x12.hierarchy import hierarchy_findings
+
+FINDINGS_MAX = 200
+"""Of one transaction; a file that is wrong in every segment is told so often enough."""
+
+
+def walk(transaction: Transaction, codes: Codes | None = None) -> list[X12Finding]:
+    """Set ``transaction.definition`` and ``.root``; what is wrong with structure and elements (SNIP types 1 and 2).
+
+    A set that no table knows is a finding (AK502 code 1) and has no root. ``codes`` are the code lists of the user, by the names
+    that set tables use; the same mapping should be passed for each transaction, since checks are prepared for it. Never raises.
+    """
+    definition = definition_for(transaction.set_id, transaction.version)
+    if definition is None:
+        text = "there is no table for this transaction set: it is neither walked nor checked"
+        place = transaction.line_of(1)
+        return [
+            X12Finding(
+                "1", text, "ST01", "error", place, level="transaction", transaction=transaction.control_number,
+                segment="ST", segment_number=1, element=1,
+            )
+        ]  # fmt: skip
+    transaction.definition = definition
+    walker = _Walker(transaction, definition, grammar_for(definition, transaction.separators, codes))
+    walker.run()
+    found = walker.findings
+    if walker.grammar.hierarchical:
+        found += hierarchy_findings(transaction, definition.guide)
+    if found:
+        found.sort(key=lambda finding: finding.segment_number or 0)
+    return found[:FINDINGS_MAX]
+
+
+class _Walker:
+    def __init__(self, transaction: Transaction, definition: SetDefinition, grammar: Grammar) -> None:
+        self.transaction, self.definition, self.grammar = transaction, definition, grammar
+        self.findings: list[X12Finding] = []
+        self.root = Loop(grammar.root.use, None)
+        transaction.root = self.root
+        # The open loops, outermost first: what they may hold, how far they have come, how often each place was filled.
+        self.nodes: list[Node] = [grammar.root]
+        self.loops: list[Loop] = [self.root]
+        self.positions: list[int] = [0]
+        self.counts: list[list[int]] = [grammar.root.blank.copy()]
+        self.number = 0
+        self.lost: frozenset[str] = frozenset()
+        """Segment ids that may belong to a loop whose opening segment was left out."""
+
+    def run(self) -> None:
+        nodes, loops, positions, all_counts = self.nodes, self.loops, self.positions, self.counts
+        transaction, separators = self.transaction, self.transaction.separators
+        for number, (segment, text) in enumerate(zip(transaction.segments, transaction.texts, strict=True), 1):
+            name = segment[0]
+            place: Place | None = None
+            level = len(nodes) - 1
+            while level >= 0:
+                choice = nodes[level].choices.get(name)
+                if choice is not None:
+                    at, by_code, others = choice
+                    candidates = by_code.get(segment[at], others) if 0 < at < len(segment) else others
+                    position, counts = positions[level], all_counts[level]
+                    for candidate in candidates:
+                        if (
+                            candidate.position >= position
+                            and counts[candidate.index] < candidate.max
+                            and (at or not candidate.tests or candidate.fits(segment, separators))
+                        ):
+                            place = candidate
+                            break
+                    else:
+                        level -= 1
+                        continue
+                    break
+                level -= 1
+            self.number = number
+            if place is None or self.lost:
+                level, place = self.recover(segment, level, place)
+                if place is None:
+                    continue
+            # From here on the place is settled: leave the loops inside its level, count it, check it.
+            while len(nodes) - 1 > level:
+                self.close()
+            positions[level] = place.position
+            all_counts[level][place.index] += 1
+            if place.opens:
+                self.open(place, segment)
+            else:
+                loops[-1].segments.append(segment)
+            match = place.match
+            if match is None:
+                place.seen += 1
+                if place.seen >= COMPILE_AFTER:
+                    self.grammar.compile(place)
+                self.explain(place, segment)
+            elif not match(text):
+                self.explain(place, segment)
+        self.number = len(transaction.segments)
+        while nodes:
+            self.close()
+
+    # --- loops ---------------------------------------------------------------------------------------------------------
+
+    def open(self, place: Place, segment: Segment) -> None:
+        parent = self.loops[-1]
+        last = len(place.opens) - 1
+        for depth, node in enumerate(place.opens):
+            loop = Loop(node.use, parent, number=self.number)
+            parent.loops.append(loop)
+            counts = node.blank.copy()
+            counts[0] = 1
+            self.nodes.append(node)
+            self.loops.append(loop)
+            self.positions.append(node.places[0].position)
+            self.counts.append(counts)
+            if depth == last:
+                loop.segments.append(segment)
+            parent = loop
+
+    def close(self) -> None:
+        """Leave the innermost loop; what it should have had and has not is missing."""
+        node, loop, counts = self.nodes.pop(), self.loops.pop(), self.counts.pop()
+        self.positions.pop()
+        for place in node.required:
+            if not counts[place.index]:
+                self.missing(place, loop)
+
+    # --- what is wrong ---------------------------------------------------------------------------------------------------
+
+    def find(
+        self,
+        code: str,
+        text: str,
+        segment: str,
+        loop: Loop | None,
+        number: int | None = None,
+        severity: Severity = "error",
+        snip: int = 1,
+    ) -> None:
+        if len(self.findings) >= FINDINGS_MAX:
+            return
+        at = self.number if number is None else number
+        self.findings.append(
+            X12Finding(
+                code,
+                text,
+                segment,
+                severity,
+                self.transaction.line_of(at),
+                snip=snip,
+                transaction=self.transaction.control_number,
+                loop=None if loop is None else loop.name,
+                segment=segment,
+                segment_number=at,
+            )
+        )
+
+    def missing(self, place: Place, loop: Loop) -> None:
+        """A required place that was not filled; where it was noticed is the first segment that comes after its position."""
+        guide = self.definition.guide
+        number = self.number
+        after = [child.number for child in loop.loops if child.use.position > place.position]
+        number = min([number, *after])
+        for segment in loop.segments[1:] or loop.segments:
+            uses = [p for p in self.place_of(loop, segment[0]) if p.position > place.position]
+            if uses:
+                texts = self.transaction.segments
+                number = next((n for n in range(loop.number, number) if texts[n - 1] is segment), number)
+                break
+        if place.loop is not None:
+            text = f"loop {place.loop.name} is required and missing; it begins with {place.name}"
+            self.find("I7" if guide else "3", text, place.name, loop, number, snip=2 if guide else 1)
+        else:
+            codes = (
+                ""
+                if not place.tests
+                else f" with {place.name}{place.tests[0][0]:02d} {', '.join(sorted(place.tests[0][2])[:6])}"
+            )
+            self.find(
+                "3", f"{place.name}{codes} is required and missing", place.name, loop, number, snip=2 if guide else 1
+            )
+
+    def place_of(self, loop: Loop, name: str) -> tuple[Place, ...]:
+        return next((node.by_name.get(name, ()) for node in self.grammar.nodes.values() if node.use is loop.use), ())
+
+    def explain(self, place: Place, segment: Segment) -> None:
+        if place.use.usage == "N":
+            self.find("I4", f"{place.name} is not used here", place.name, self.loops[-1], snip=2)
+            return
+        definition, transaction = self.definition, self.transaction
+        problems = explain(
+            place.use, segment, transaction.separators, self.grammar.codes, definition.guide, definition.release
+        )
+        for problem in problems:
+            if len(self.findings) >= FINDINGS_MAX:
+                return
+            part = "" if problem.component is None else f"-{problem.component}"
+            self.findings.append(
+                X12Finding(
+                    problem.code,
+                    problem.text,
+                    f"{place.name}{problem.element:02d}{part}",
+                    problem.severity,
+                    transaction.line_of(self.number),
+                    level="element",
+                    snip=problem.snip,
+                    transaction=transaction.control_number,
+                    loop=self.loops[-1].name,
+                    segment=place.name,
+                    segment_number=self.number,
+                    element=problem.element,
+                    component=problem.component,
+                    element_number=problem.element_number,
+                )
+            )
+
+    def recover(self, segment: Segment, level: int, place: Place | None) -> tuple[int, Place | None]:
+        """The place of a segment that no loop takes in order; or of one that comes after a segment was left out."""
+        name = segment[0]
+        if self.lost:
+            if name in self.lost and (place is None or not place.opens):
+                return level, None
+            self.lost = frozenset()
+            if place is not None:
+                return level, place
+        for level in range(len(self.nodes) - 1, -1, -1):
+            # The opening segment of an open loop comes again by opening another one, which the level outside decides.
+            named = [p for p in self.nodes[level].by_name.get(name, ()) if p.index or p.opens or not level]
+            fitting = [p for p in named if p.fits(segment, self.transaction.separators)]
+            ahead = [p for p in named if p.position >= self.positions[level]]
+            if fitting:
+                return level, self.irregular(level, fitting)
+            if ahead and len({p.use for p in ahead}) == 1 and len(named) == 1:
+                return level, self.irregular(level, named)
+        self.leave_out(segment)
+        return 0, None
+
+    def irregular(self, level: int, places: list[Place]) -> Place:
+        """Of the places that a segment fits by its codes, the one it is too often or too late at."""
+        position, counts = self.positions[level], self.counts[level]
+        loop = self.loops[level]
+        ahead = [p for p in places if p.position >= position]
+        place = (ahead or places)[0]
+        if not ahead:
+            self.find("7", f"{place.name} comes too late in its loop", place.name, loop)
+        elif counts[place.index] >= place.max:
+            if place.loop is not None:
+                text = f"loop {place.loop.name} comes more often than {place.max} times"
+                self.find("4", text, place.name, loop)
+            else:
+                self.find("5", f"{place.name} comes more often than {place.max} times", place.name, loop)
+        return place
+
+    def leave_out(self, segment: Segment) -> None:
+        name = segment[0]
+        loop = self.loops[-1]
+        if name in self.grammar.names:
+            self.find("2", f"{_shown(name)} is not possible here", _shown(name), loop)
+            opened = [p.opens[0] for node in self.nodes for p in node.by_name.get(name, ()) if p.opens]
+            self.lost = frozenset(n for node in opened for n in node.by_name if n != name)
+        elif any(name in dictionary(release).segments for release in RELEASES):
+            self.find("6", f"{_shown(name)} is no segment of this transaction set", _shown(name), loop)
+        else:
+            self.find("1", "there is no segment with this identifier", _shown(name), loop)
+
+
+def _shown(name: str) -> str:
+    """A segment id as it may be told: what is none may hold anything."""
+    return name if 2 <= len(name) <= 3 and name.isascii() and name.isalnum() else "?"

@@ -25,6 +25,8 @@ VERSIONS = ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "
 NO_LENGTH = 65_536
 """hl7-dictionary writes this and more where the standard says that there is no useful limit."""
 
+# Types of three letters, such as CWE, have been in use since 2.3; the length of OBX-2 followed in 2.7 only.
+LENGTHS = {("OBX", 2): 3}
 # Facts in which both sources differ from the standard's text, which is followed.
 # Nobody requires NK1 of an admission (2.1 ch. 3.2 brackets it); MSH-1 and MSH-2 are the delimiters and checked as such.
 OPTIONAL_SEGMENTS = {("2.1", "NK1"), ("2.2", "NK1")}
@@ -83,6 +85,7 @@ def _fields(children: list[Any], known: list[dict[str, Any]], dictionary: Dictio
     tokens: list[str] = []
     for child in children:
         name, reference, (least, most) = child[0], child[1], child[2]
+        segment = name.rpartition("_")[0]
         number = int(name.rsplit("_", 1)[1])
         tokens.extend(["-"] * (number - 1 - len(tokens)))
         if number <= len(tokens):
@@ -98,7 +101,8 @@ def _fields(children: list[Any], known: list[dict[str, Any]], dictionary: Dictio
         else:
             required = least > 0 and (about is None or about.get("opt") == 2)
             most = -1 if most < 0 or (about is not None and about.get("rep") == 0) else most
-        tokens.append(_token(kind, dictionary.length(about, kind), required, most))
+        length = LENGTHS.get((segment, number)) or dictionary.length(about, kind)
+        tokens.append(_token(kind, length, required, most))
     while tokens and tokens[-1] == "-":
         tokens.pop()
     return tokens
@@ -109,7 +113,7 @@ def _group(
 ) -> Iterator[str]:
     for child in children:
         key, least, most, kind = child[0], child[2][0], child[2][1], child[3]
-        short = key.removeprefix(message + "_")
+        short = key.removeprefix(message + "_").replace("TIIMING", "TIMING")  # A slip of the pen in 2.6.
         required = least > 0 and (*above, short) not in optional
         marks = ("!" if required else "") + ("*" if most < 0 else f"*{most}" if most > 1 else "")
         if kind == "SEG":

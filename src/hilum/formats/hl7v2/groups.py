@@ -147,25 +147,45 @@ _remembered = lru_cache(maxsize=512)(_planned)
 def _placed(stack: list[_Open], name: str, absent: list[tuple[str, str]]) -> bool:
     """Open and close groups until ``name`` fits. Where nothing begins with it, a group may begin without its first segment."""
     for strict in (True, False):
-        for depth in range(len(stack) - 1, -1, -1):
-            way = _way(stack[depth], name, strict)
-            if way is None:
-                continue
-            while len(stack) > depth + 1:
-                _close(stack.pop(), absent)
-            for step in way:
-                here = stack[-1]
-                here.place = step
-                here.counts[step] += 1
-                child = here.node.children[step]
-                if child.children:
-                    # A choice is the standard's way to say "one of these", no group that anybody would ask for.
-                    opened = _Open(child, here.plan if child.choice else None)
-                    if not child.choice:
-                        here.plan.items.append(opened.plan)
-                    stack.append(opened)
-            return True
+        depth, way = _deepest(stack, name, strict)
+        if way is None:
+            continue
+        while len(stack) > depth + 1:
+            _close(stack.pop(), absent)
+        for step in way:
+            here = stack[-1]
+            here.place = step
+            here.counts[step] += 1
+            child = here.node.children[step]
+            if child.children:
+                # A choice is the standard's way to say "one of these", no group that anybody would ask for.
+                opened = _Open(child, here.plan if child.choice else None)
+                if not child.choice:
+                    here.plan.items.append(opened.plan)
+                stack.append(opened)
+        return True
     return False
+
+
+def _deepest(stack: list[_Open], name: str, strict: bool) -> tuple[int, list[int] | None]:
+    """The innermost open group with a place for ``name``, and the way there.
+
+    Structures are ambiguous: in OML_O21 an ORC may begin the next ORDER or the first ORDER_PRIOR of this one. A group that
+    is open and begins with that very segment is repeated rather than another one opened further inside.
+    """
+    first: tuple[int, list[int] | None] = (0, None)
+    for depth in range(len(stack) - 1, -1, -1):
+        opened = stack[depth]
+        way = _way(opened, name, strict)
+        if way is None:
+            continue
+        if first[1] is None:
+            first = (depth, way)
+            if len(way) == 1:
+                break
+        if opened.counts[way[0]] and len(way) == 2 and way[1] == 0:
+            return depth, way
+    return first
 
 
 def _way(opened: _Open, name: str, strict: bool) -> list[int] | None:

@@ -18,6 +18,8 @@ from hilum.formats.hl7v2.paths import Path, field_path, parse_path, relative_pat
 # Segments whose first two fields are the delimiters themselves.
 _HEADERS = ("MSH", "FHS", "BHS")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+# Names that were looked at once; the same few come all day.
+_SEEN_NAMES: set[str] = set()
 _NAME = re.compile("[A-Z][A-Z0-9]{2}", re.ASCII)
 
 
@@ -71,9 +73,12 @@ class Message:
             if not line:
                 continue
             name = line[:3]
-            known = index.get(name)
-            if known is not None and line[3:4] == separator:
-                known.append(number)
+            if name in _SEEN_NAMES and line[3:4] == separator:
+                known = index.get(name)
+                if known is None:
+                    index[name] = [number]
+                else:
+                    known.append(number)
             else:
                 self._new_name(line, name, number)
             lines.append(line)
@@ -90,6 +95,8 @@ class Message:
                 f"segment {number + 1} does not start with a name of three characters and a field separator",
             )
         self._index.setdefault(name, []).append(number)
+        if len(_SEEN_NAMES) < 1000:
+            _SEEN_NAMES.add(name)
 
     # --- reading ------------------------------------------------------------------------------------------------
 

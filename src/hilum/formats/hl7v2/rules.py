@@ -40,11 +40,11 @@ class Part(NamedTuple):
     length: int
     check: Check | None
     parts: tuple[Part, ...]
-    needed: bool
-    """Whether a part below the first is required, so that a text without delimiters has to be looked at too."""
+    needs: tuple[int, ...]
+    """Which of ``parts``, from 0, are required."""
 
 
-_FREE = Part("", False, 0, 0, None, (), False)
+_FREE = Part("", False, 0, 0, None, (), ())
 
 
 @lru_cache(maxsize=4096)
@@ -82,8 +82,8 @@ def _part(tables: Tables, spec: Spec, depth: int) -> Part:
         while parts and not (parts[-1].check or parts[-1].length or parts[-1].required or parts[-1].parts):
             parts.pop()
         below = tuple(parts)
-    needed = any(part.required for part in below[1:])
-    return Part(spec.type, spec.required, spec.most, spec.length, CHECKS.get(spec.type), below, needed)
+    needs = tuple(place for place, part in enumerate(below) if part.required)
+    return Part(spec.type, spec.required, spec.most, spec.length, CHECKS.get(spec.type), below, needs)
 
 
 def wrong_in(fields: list[str], rules: tuple[Part, ...], version: str, marks: Delimiters) -> Iterator[Wrong]:
@@ -112,15 +112,43 @@ def wrong_in(fields: list[str], rules: tuple[Part, ...], version: str, marks: De
                 continue
             rule = resolved
         if not repeats or repeats not in text:
-            yield from _value(text, rule, (number, 1, 0, 0), 0, marks, long)
+            if not _well(text, rule, 0, marks):
+                yield from _value(text, rule, (number, 1, 0, 0), 0, marks, long)
             continue
         parts = text.split(repeats)
         if rule.most and len(parts) > rule.most:
             told = f"the field repeats more often than its version has it ({rule.most})"
             yield Wrong(Code.DATA_TYPE, told, (number, rule.most + 1, 0, 0))
         for repetition, part in enumerate(parts, 1):
-            if part:
+            if part and not _well(part, rule, 0, marks):
                 yield from _value(part, rule, (number, repetition, 0, 0), 0, marks, long)
+
+
+def _well(text: str, rule: Part, depth: int, marks: Delimiters) -> bool:
+    """Whether nothing at all is wrong, which is so nearly always; what is wrong then, ``_value`` tells at leisure."""
+    if rule.length and len(text) > rule.length:
+        return False
+    below = rule.parts
+    if not below:
+        return rule.check is None or text == NULL or rule.check(text) is None
+    mark = marks.component if depth == 0 else marks.subcomponent
+    if mark and mark in text:
+        parts = text.split(mark)
+    elif text == NULL:
+        return True
+    else:
+        parts = [text]
+    count = len(parts)
+    for place in rule.needs:
+        if place >= count or not parts[place]:
+            return False
+    for part, wanted in zip(parts, below, strict=False):
+        if part:
+            if wanted.length and len(part) > wanted.length:
+                return False
+            if (wanted.parts or wanted.check is not None) and part != NULL and not _well(part, wanted, depth + 1, marks):
+                return False
+    return True
 
 
 def _value(text: str, rule: Part, place: Place, depth: int, marks: Delimiters, long: Severity) -> Iterator[Wrong]:
@@ -141,18 +169,16 @@ def _value(text: str, rule: Part, place: Place, depth: int, marks: Delimiters, l
         first = below[0]
         if (first.check or first.length or first.parts) and text != NULL:
             yield from _value(text, first, _inside(place, depth, 1), depth + 1, marks, long)
-        if not rule.needed:
-            return
         parts = [text]
     else:
         parts = text.split(mark)
         for number, (part, wanted) in enumerate(zip(parts, below, strict=False), 1):
             if part and part != NULL and (wanted.check or wanted.length or wanted.parts):
                 yield from _value(part, wanted, _inside(place, depth, number), depth + 1, marks, long)
-    for number, wanted in enumerate(below, 1):
-        if wanted.required and (number > len(parts) or not parts[number - 1]):
+    for missing in rule.needs:
+        if text != NULL and (missing >= len(parts) or not parts[missing]):
             told = "a required component is missing"
-            yield Wrong(Code.REQUIRED_FIELD_MISSING, told, _inside(place, depth, number))
+            yield Wrong(Code.REQUIRED_FIELD_MISSING, told, _inside(place, depth, missing + 1))
 
 
 def _inside(place: Place, depth: int, number: int) -> Place:

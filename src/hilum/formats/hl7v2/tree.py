@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from hilum.formats.hl7v2.delimiters import NULL, Delimiters, unescaper
-from hilum.formats.hl7v2.message import Message, Segment
+from hilum.formats.hl7v2.delimiters import NULL, unescaper
+from hilum.formats.hl7v2.message import Message
 
 Value: TypeAlias = "str | dict[str, Any] | None"
+
+# Numbers as keys, made once: a message has a hundred of them.
+_KEYS = tuple(str(number) for number in range(512))
+# Stands for a delimiter that MSH-2 does not declare: no segment has a line end inside.
+_NEVER = "\r"
 
 
 def tree(message: Message) -> dict[str, Any]:
@@ -16,35 +21,52 @@ def tree(message: Message) -> dict[str, Any]:
     A repetition is a text, or its components by number, and a component a text or its subcomponents by number. What is
     absent or empty is not there; the HL7 null is None. Texts are decoded; the keys are those of paths. It holds PHI.
     """
-    unescape = unescaper(message.delimiters, message.codec)
+    marks = message.delimiters
+    component, subcomponent = marks.component or _NEVER, marks.subcomponent or _NEVER
+    repeats, mark = marks.repetition or _NEVER, marks.escape or _NEVER
+    unescape = unescaper(marks, message.codec)
 
-    def leaf(text: str) -> str | None:
-        return None if text == NULL else unescape(text)
+    def below(text: str) -> Value:
+        """A component: a text, or its subcomponents."""
+        if subcomponent in text:
+            return {
+                _key(place): None if part == NULL else unescape(part) if mark in part else part
+                for place, part in enumerate(text.split(subcomponent), 1)
+                if part
+            }
+        return None if text == NULL else unescape(text) if mark in text else text
 
-    def value(text: str, marks: tuple[str, ...]) -> Value:
-        mark = marks[0] if marks else ""
-        if mark and mark in text:
-            return {str(place): value(part, marks[1:]) for place, part in enumerate(text.split(mark), 1) if part}
-        return value(text, marks[1:]) if marks else leaf(text)
-
-    def repetitions(text: str, delimiters: Delimiters) -> list[Value]:
-        parts = text.split(delimiters.repetition) if delimiters.repetition else [text]
-        return [value(part, (delimiters.component, delimiters.subcomponent)) for part in parts]
-
-    def fields(segment: Segment) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        header = segment.name in ("MSH", "FHS", "BHS")
-        for number in range(1, segment.length + 1):
-            text = segment.whole(number)
-            if text:
-                found[str(number)] = [text] if header and number < 3 else repetitions(text, message.delimiters)
+    def repetition(text: str) -> Value:
+        if component not in text:
+            return below(text)
+        found: dict[str, Value] = {}
+        for place, part in enumerate(text.split(component), 1):
+            if part:
+                # Most components are words: one look tells, without a call.
+                found[_KEYS[place] if place < 512 else str(place)] = part if part.isalnum() else below(part)
         return found
 
+    segments = []
+    for position, name in enumerate(message.names(), 1):
+        header = name in ("MSH", "FHS", "BHS")
+        fields: dict[str, list[Value]] = {}
+        for number, text in enumerate(message.fields(position - 1)):
+            if text and number:
+                if text.isalnum() or (header and number < 3):
+                    fields[_KEYS[number] if number < 512 else str(number)] = [text]
+                elif repeats in text:
+                    fields[_key(number)] = [repetition(part) for part in text.split(repeats)]
+                else:
+                    fields[_key(number)] = [repetition(text)]
+        segments.append({"segment": name, "position": position, "fields": fields})
+    said = message.header
     return {
-        "type": message.type,
-        "control_id": message.control_id,
-        "version": message.version,
-        "segments": [
-            {"segment": segment.name, "position": segment.position, "fields": fields(segment)} for segment in message
-        ],
+        "type": said.type,
+        "control_id": said.control_id,
+        "version": said.version,
+        "segments": segments,
     }
+
+
+def _key(place: int) -> str:
+    return _KEYS[place] if place < 512 else str(place)

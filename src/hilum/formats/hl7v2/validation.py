@@ -17,10 +17,12 @@ from hilum.formats.hl7v2.structures import ESSENTIAL, TABLES, VERSIONS, Profile
 from hilum.formats.hl7v2.tables import MANY, tables_of
 
 FINDINGS_MAX = 200
+WARNINGS_MAX = 100
+_LOOKED_AT_MAX = 20_000
 
 
 def validate(document: Message | Batch, profile: Profile | None = None) -> list[Finding]:
-    """What is wrong with a message, or with a batch and its messages: at most 200 findings, none when it is well.
+    """What is wrong with a message, or with a batch and its messages: at most 200 findings (100 warnings), none when it is well.
 
     The tables of the version in MSH-12 say which fields are required, how often, of which type and how long they are, and
     the structure of the message's type which segments it needs in which order; ``profile`` asks for more than that. What is
@@ -28,15 +30,30 @@ def validate(document: Message | Batch, profile: Profile | None = None) -> list[
     warnings. Lengths bind from 2.7 on; before that sites agree on them, so that a longer value is a warning.
     """
     if isinstance(document, Batch):
-        return list(islice(_batch(document, profile), FINDINGS_MAX))
-    return list(islice(_message(document, profile, None), FINDINGS_MAX))
+        return _bounded(_batch(document, profile))
+    return _bounded(_message(document, profile, None))
+
+
+def _bounded(findings: Iterator[Finding]) -> list[Finding]:
+    """The first findings, in which errors are not crowded out by warnings."""
+    kept: list[Finding] = []
+    warnings = 0
+    for finding in islice(findings, _LOOKED_AT_MAX):
+        if finding.severity != "error":
+            warnings += 1
+            if warnings > WARNINGS_MAX:
+                continue
+        kept.append(finding)
+        if len(kept) == FINDINGS_MAX:
+            break
+    return kept
 
 
 def _batch(batch: Batch, profile: Profile | None) -> Iterator[Finding]:
     yield from batch.findings
     for number, message in enumerate(batch.messages, 1):
         first = batch.lines[number - 1]
-        for finding in islice(_message(message, profile, number), FINDINGS_MAX):
+        for finding in _bounded(_message(message, profile, number)):
             line = finding.line
             yield MessageFinding(
                 finding.code, finding.text, finding.location, finding.severity,

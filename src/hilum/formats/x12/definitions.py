@@ -28,6 +28,9 @@ and its codes between ``|``, or ``=@name`` for a code list that the user supplie
 are not used; in an ``open`` set they are as the standard has them. Lines that follow each other with the same segment (or
 loops with the same first segment) share one position and come in any order, and so does a line that begins with ``~`` with
 the line before it.
+
+A version is read with the dictionary of its own release: an ``open`` set of one release serves the others too. Release
+``003010`` stands for all before ``004010``: it is ``004010`` with what the tables say of it, such as dates of six digits.
 """
 
 from __future__ import annotations
@@ -47,6 +50,10 @@ MANY = 1 << 30
 
 RELEASES = ("004010", "005010")
 """Releases with tables of their own; others are read by the nearest."""
+EARLIER = "003010"
+"""Stands for the releases before the first."""
+_STEPS = {EARLIER: (RELEASES[0], EARLIER), RELEASES[0]: RELEASES[:1], RELEASES[1]: RELEASES}
+"""What a release's dictionary is made of, the later over the earlier."""
 
 _ELEMENT = re.compile(r"(\d\d)(?:-(\d+))?([RSN]?)(!?)(?:=(.*))?")
 _USED = re.compile(r"([CS]\d{3}|I?\d+)(?::([MOX]))?(?:\*(\d+))?")
@@ -165,7 +172,9 @@ class Dictionary:
 
 
 def release_of(version: str) -> str:
-    """The release whose tables read a GS08: ``005010X222A1`` -> ``005010``; older ones by 004010, newer ones by 005010."""
+    """The release whose tables read a GS08: ``005010X222A1`` -> ``005010``; ``003040`` -> ``003010``, newer ones by 005010."""
+    if version[:6].isdigit() and version[:6] < RELEASES[0]:
+        return EARLIER
     return RELEASES[1] if version[:6] >= RELEASES[1] else RELEASES[0]
 
 
@@ -182,10 +191,10 @@ def _lines(table: Traversable) -> Iterator[tuple[int, str]]:
 
 @cache
 def dictionary(release: str) -> Dictionary:
-    """The dictionary of a release (``004010`` or ``005010``); DefinitionError when a table is written wrongly."""
-    if release not in RELEASES:
-        raise DefinitionError(f"there are no tables for release {release}; {', '.join(RELEASES)} have some")
-    wanted = RELEASES[: RELEASES.index(release) + 1]
+    """The dictionary of a release (``003010``, ``004010`` or ``005010``); DefinitionError when a table is written wrongly."""
+    if release not in _STEPS:
+        raise DefinitionError(f"there are no tables for release {release}; {', '.join(_STEPS)} have some")
+    wanted = _STEPS[release]
     elements: dict[str, ElementDefinition] = {}
     segments: dict[str, SegmentDefinition] = {}
     tables = sorted(_tables().iterdir(), key=lambda table: table.name)
@@ -270,13 +279,16 @@ def definition_for(set_id: str, version: str) -> SetDefinition | None:
     rest = sorted(c for s, c in tables if s == set_id)
     for convention in (version, *reversed(guides), *others, *same, *rest):
         if (set_id, convention) in tables:
-            return read_set(tables[set_id, convention])
+            return read_set(tables[set_id, convention], release)
     return None
 
 
 @cache
-def read_set(table_name: str) -> SetDefinition:
-    """The definition in ``tables/sets/<table_name>``; DefinitionError names the line that is wrong."""
+def read_set(table_name: str, release_wanted: str | None = None) -> SetDefinition:
+    """The definition in ``tables/sets/<table_name>``; DefinitionError names the line that is wrong.
+
+    An ``open`` set is read with the dictionary of ``release_wanted`` when one is wanted; a guide always with its own.
+    """
     table = _tables() / "sets" / table_name
     lines = list(_lines(table))
     where = f"{table_name}, line {lines[0][0]}"
@@ -286,6 +298,8 @@ def read_set(table_name: str) -> SetDefinition:
         raise DefinitionError(f"{where}: begin with: set ID CONVENTION FUNCTIONAL_ID RELEASE guide|open") from wrong
     if word != "set" or style not in {"guide", "open"}:
         raise DefinitionError(f"{where}: begin with: set ID CONVENTION FUNCTIONAL_ID RELEASE guide|open")
+    if style == "open" and release_wanted is not None:
+        release = release_wanted
     root = LoopUse("transaction", "R", 1, 0)
     reader = _SetReader(table_name, dictionary(release), style == "guide")
     for line, text in lines[1:]:

@@ -24,7 +24,7 @@ _MODULES = {
     "277": "claim_status",
     "278": "authorization",
     "834": "enrollment",
-    "820": "premium",
+    "820": "payment",
     "999": "acknowledgement",
     "997": "acknowledgement",
     "850": "order",

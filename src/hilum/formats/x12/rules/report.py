@@ -60,7 +60,10 @@ class Report:
 
 
 def amount(segment: Segment | None, at: int) -> Decimal | None:
-    """Element ``at`` as a finite decimal (implied decimal places are the caller's); None when absent or no number."""
+    """Element ``at`` as a finite decimal (implied decimal places are the caller's); None when absent or no number.
+
+    Nothing in X12 has more than eighteen digits; a larger exponent is no amount, and would overflow when multiplied.
+    """
     text = value(segment, at)
     if text is None or len(text) > 40:
         return None
@@ -68,4 +71,4 @@ def amount(segment: Segment | None, at: int) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) <= 20 else None

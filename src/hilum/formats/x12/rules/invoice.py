@@ -1,0 +1,132 @@
+"""Invoices, 810: the total is the lines, plus charges, less allowances, plus taxes (X12 810, TDS01 with two implied decimals)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from hilum.formats.x12.document import Loop, Segment, Transaction, value
+from hilum.formats.x12.rules import Rule
+from hilum.formats.x12.rules.item_numbers import check_item_numbers
+from hilum.formats.x12.rules.line_amounts import allowances, extension, implied, tolerance
+from hilum.formats.x12.rules.report import Report, amount
+from hilum.formats.x12.rules.totals import check_count, check_hash, check_line_numbers
+
+_TAX_CHARGES = ("H7", "H8", "D360", "D350")
+"""Charge codes (SAC02) that are taxes; what TXI segments say beside them is their detail, not more tax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An invoice's total beside what its parts come to. ``difference`` is to the nearest reading; zero when it balances."""
+
+    total: Decimal
+    lines: Decimal
+    difference: Decimal
+    balanced: bool
+
+
+def balance(root: Loop) -> Balance | None:
+    """The balance of a walked 810; None when it cannot be told: no TDS01, a line without a price, lines in other currencies.
+
+    The standard does not say whether allowances, charges and taxes of the summary repeat those of the lines or come on
+    top of them, and partners do either. The total balances when one of these readings gives it.
+    """
+    total = implied(root.first("TDS"), 1)
+    if total is None or _has_another_currency(root):
+        return None
+    exact: list[Decimal] = []
+    on_lines, tax_on_lines = Decimal(0), Decimal(0)
+    for line in root.inside("IT1"):
+        item = line.first("IT1")
+        amount_of_line = extension(amount(item, 2), amount(item, 4), value(item, 5))
+        if amount_of_line is None:
+            if value(item, 2) is None and value(item, 4) is None:
+                continue
+            return None
+        exact.append(amount_of_line)
+        settled = allowances([*line.inside("IT1-SAC"), *line.inside("SLN")], amount_of_line)
+        if settled is None:
+            return None
+        on_lines += settled
+        tax_on_lines += _taxes([line, *line.inside("IT1-SAC", "SLN")])
+    lines = sum(exact, Decimal(0))
+    in_summary = allowances(root.inside("SAC"), lines)
+    if in_summary is None:
+        return None
+    tax_in_summary = _taxes([root, *root.inside("SAC")])
+    off = min(
+        abs(total - lines - extra - tax)
+        for extra in _readings(on_lines, in_summary)
+        for tax in _readings(tax_on_lines, tax_in_summary, _charges_tax(root))
+    )
+    return Balance(total, lines, off, off <= tolerance(exact))
+
+
+def _readings(on_lines: Decimal, in_summary: Decimal, elsewhere: bool = False) -> set[Decimal]:
+    readings = {on_lines + in_summary}
+    if on_lines and in_summary:
+        readings |= {on_lines, in_summary}
+    if elsewhere:
+        readings.add(Decimal(0))
+    return readings
+
+
+def _taxes(loops: Iterable[Loop]) -> Decimal:
+    taxes = (amount(segment, 2) for loop in loops for segment in loop.every("TXI"))
+    return sum((tax for tax in taxes if tax is not None), Decimal(0))
+
+
+def _charges_tax(root: Loop) -> bool:
+    charges = (segment for loop in root.anywhere("SAC", "IT1-SAC") for segment in loop.every("SAC"))
+    return any((code := value(segment, 2)) is not None and code.startswith(_TAX_CHARGES) for segment in charges)
+
+
+def _has_another_currency(root: Loop) -> bool:
+    own = value(root.first("CUR"), 2)
+    for line in root.inside("IT1"):
+        said = value(line.first("CUR"), 2)
+        if said is not None and own is not None and said != own:
+            return True
+    return False
+
+
+def check_total(transaction: Transaction, report: Report) -> None:
+    """``810-total``: TDS01 is lines + charges - allowances + taxes, but for rounding; a note when that cannot be told."""
+    root = transaction.root
+    if root is None:
+        return
+    tds = root.first("TDS")
+    found = balance(root)
+    if found is None:
+        if tds is not None:
+            text = "the total cannot be checked: a price, an amount or the currency of a line is missing or another"
+            report("810-total-unchecked", text, segment=tds, element=1, severity="information")
+    elif not found.balanced:
+        text = "the total is not the lines plus charges less allowances plus taxes"
+        report("810-total", text, segment=tds, element=1)
+    _check_terms(report, tds)
+
+
+def _check_terms(report: Report, tds: Segment | None) -> None:
+    total, due, discount = implied(tds, 1), implied(tds, 3), implied(tds, 4)
+    if total is not None and due is not None and discount is not None and total - discount != due:
+        report("810-terms", "the discounted amount is not the total less the discount", segment=tds, element=3)
+
+
+def check_lines(transaction: Transaction, report: Report) -> None:
+    """Line count, hash total, line numbers and item numbers."""
+    root = transaction.root
+    if root is None:
+        return
+    lines = root.inside("IT1")
+    ctt = root.first("CTT")
+    check_count(report, "810-line-count", ctt, (len(lines),), "IT1 segments")
+    quantities = [text for line in lines if (text := value(line.first("IT1"), 2)) is not None]
+    check_hash(report, "810-hash-total", ctt, (quantities,), "the quantities invoiced (IT102)")
+    check_line_numbers(report, "810-line-number", lines, "IT1", "warning")
+    check_item_numbers(report, root.anywhere("IT1", "SLN"))
+
+
+RULES: dict[str, tuple[Rule, ...]] = {"810": (check_total, check_lines)}

@@ -124,6 +124,7 @@ def payment(transaction: Transaction, report: Report) -> None:
             "BPR04 says that nothing is paid, so BPR02 must be zero",
             segment=header,
             element=2,
+            severity="warning" if value(header, 1) == "H" else "error",
         )
     elif not paid and value(header, 4) in {"ACH", "BOP", "FWT"}:
         report(

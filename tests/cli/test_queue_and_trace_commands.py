@@ -11,17 +11,15 @@ import asyncpg
 import orjson
 import pytest
 import typer
-from tests.tower.lakeshore_day import PATIENT, ROOT, adt
+from tests.tower.lakeshore_day import PATIENT, ROOT
 from typer.testing import CliRunner, Result
 
-from hilum.cli.parse import parse
 from hilum.cli.queue import queue_app, release
 from hilum.cli.replay import replay_app
 from hilum.cli.status import status, system_app
 from hilum.cli.trace import trace
 
 app = typer.Typer()
-app.command()(parse)
 app.command()(trace)
 app.command()(status)
 app.command()(release)
@@ -245,50 +243,3 @@ def test_without_a_platform_every_command_says_where_it_looked(tmp_path: Path) -
     for command in (["trace", "U-1"], ["queue"], ["status"], ["replay", "list"]):
         result = CliRunner().invoke(app, [*command, "--data", str(tmp_path / "none")], env={"HILUM_DATABASE_URL": None})
         assert result.exit_code == 2 and "there is no platform" in result.output
-
-
-# --- parse --------------------------------------------------------------------------------------------------------
-
-
-def parsed(raw: bytes, *options: str) -> Result:
-    return CliRunner().invoke(app, ["parse", "-", *options], input=raw, env={"COLUMNS": "120"})
-
-
-def test_parse_shows_the_message_and_hides_the_patient() -> None:
-    shown = parsed(adt("MSG-1", PATIENT["account"], PATIENT["mrn"])).output
-    assert "ADT^A04" in shown and "PID-3.1" in shown and "PV1-3.1" in shown
-    for secret in ("RIVERA", PATIENT["mrn"], PATIENT["account"]):
-        assert secret not in shown
-    assert "RIVERA" in parsed(adt("MSG-1", PATIENT["account"], PATIENT["mrn"]), "--show-phi").output
-
-
-def test_parse_as_json_masks_the_same() -> None:
-    result = parsed(adt("MSG-1", PATIENT["account"], PATIENT["mrn"]), "--json")
-    message = orjson.loads(result.output)["messages"][0]
-    assert message["control_id"] == "MSG-1" and "RIVERA" not in result.output
-    pid = next(s for s in message["segments"] if s["segment"] == "PID")
-    assert pid["fields"]["3"][0]["1"] == "***77"
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"MSH",
-        b"MSH|",
-        b"\x00\xff\xfe" * 50,
-        b"MSH|^~\\&|\xff\xfe|A\rPID",
-        b"\x0bMSH|^~\\&|||\r",
-    ],
-)
-def test_parse_of_what_is_no_message_is_a_sentence_and_never_a_traceback(raw: bytes) -> None:
-    result = parsed(raw)
-    assert result.exit_code == 1
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert "Traceback" not in result.output
-
-
-def test_parse_of_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["parse", str(tmp_path / "none.hl7")])
-    assert result.exit_code == 2 and "cannot be read" in result.output

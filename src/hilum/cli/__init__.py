@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection
 
 import typer
 
+from hilum.cli.acknowledge import ack
 from hilum.cli.audit import audit_app
 from hilum.cli.check import check_command
+from hilum.cli.convert import convert
 from hilum.cli.crosswalk import crosswalk_app
 from hilum.cli.demo import demo
 from hilum.cli.parse import parse
@@ -17,6 +19,7 @@ from hilum.cli.send import send
 from hilum.cli.status import status, system_app
 from hilum.cli.trace import trace
 from hilum.cli.up import up
+from hilum.cli.validate import validate
 
 HELP = """Hilum keeps a health system's EHR, billing, ERP, supply chain and compliance in step.
 
@@ -32,6 +35,9 @@ def application(*, known_connectors: Collection[str], reconcile: Callable[..., N
     app.command("check")(check_command(known_connectors))
     app.command()(send)
     app.command()(parse)
+    app.command()(validate)
+    app.command()(ack)
+    app.command()(convert)
     app.command()(trace)
     app.add_typer(queue_app, name="queue")
     app.command()(release)

@@ -1,153 +1,108 @@
-"""`hilum parse`: look into HL7 v2 messages without a platform; what identifies a patient is masked."""
+"""`hilum parse`: look into a file of any format without a platform; what identifies a patient is masked."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Console
+from rich.text import Text
 
-from hilum.cli.platform import JsonOption, console, print_json, refused, usage
-from hilum.formats import hl7v2
+from hilum.cli.documents import (
+    FilesArgument,
+    FormatOption,
+    LayoutOption,
+    Opened,
+    ShowPhi,
+    concluded,
+    opened,
+    plain,
+    wish,
+)
+from hilum.cli.findings import JsonList, finding_text, told
+from hilum.cli.platform import JsonOption, console
+from hilum.formats.findings import Finding
+from hilum.formats.outline import Outline
 from hilum.security.redaction import mask
 
-# Segments about the patient, relatives, guarantors and insured persons (HL7 v2.5.1 ch. 3 and 6), and site-defined ones.
-_PROTECTED_SEGMENTS = frozenset({"PID", "PD1", "NK1", "GT1", "IN1", "IN2", "IN3", "MRG", "ACC", "ROL", "CON", "ARV"})
-_PROTECTED_FIELDS = {
-    "PV1": frozenset({"5", "19", "22", "50"}), "OBX": frozenset({"5"}), "NTE": frozenset({"3"}), "QRD": frozenset({"8"}),
-    "QPD": frozenset({"3", "4", "5"}), "FT1": frozenset({"23"}), "TXA": frozenset({"12", "16"}), "OBR": frozenset({"13", "39"}),
-}  # fmt: skip
-# The set id, and codes that say nothing about who the person is.
-_HARMLESS = {
-    "PID": frozenset({"1", "31", "32", "35"}),
-    "NK1": frozenset({"1"}),
-    "GT1": frozenset({"1"}),
-    "IN1": frozenset({"1"}),
-}
-
-FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE|-", help="A file of one or many HL7 v2 messages; - reads standard input.")
-]
-ShowPhi = Annotated[
-    bool, typer.Option("--show-phi", help="Show protected health information, which is masked otherwise.")
-]
+_MOST_CHARACTERS = 500
+"""A longer value is cut in the tree; JSON has all of it."""
 
 
-def parse(file: FileArgument, show_phi: ShowPhi = False, as_json: JsonOption = False) -> None:
-    """Show HL7 v2 messages field by field, with what is wrong with them in the codes of table 0357.
+def parse(
+    files: FilesArgument,
+    show_phi: ShowPhi = False,
+    format_name: FormatOption = None,
+    layout: LayoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is in HL7 v2, X12, FHIR, cXML, UBL, tables and labels, and what is wrong with it in the standard's codes.
 
-    Patient data is masked unless --show-phi. Exit 0 when every message reads without an error, 1 when one does not,
-    2 when the file cannot be read.
+    Patient data is masked unless --show-phi. Exit 0 when all of it reads without an error, 1 when something does not,
+    2 when a file cannot be read.
 
     Example: hilum parse estates/lakeshore/samples/implants_charged.hl7
     """
-    data = _read(file)
-    shown, bad = [], False
-    for raw in _messages(data):
-        try:
-            message = hl7v2.Message.parse(raw)
-            findings = hl7v2.validate(message)
-            tree = hl7v2.tree(message)
-        except hl7v2.HL7Error as error:
-            bad = True
-            shown.append(
-                {
-                    "type": None,
-                    "findings": [
-                        {"severity": "error", "code": error.code, "text": error.text, "location": error.location}
-                    ],
-                    "segments": [],
-                }
-            )
-            continue
-        bad = bad or any(f.severity == "error" for f in findings)
-        tree["findings"] = [
-            {"severity": f.severity, "code": f.code, "text": f.text, "location": f.location} for f in findings
-        ]
-        shown.append(tree if show_phi else _masked(tree))
-    if not shown:
-        refused(f"{file} holds no message")
-    if as_json:
-        print_json({"file": file, "messages": shown})
+    wished = wish(format_name, layout)
+    with concluded() as outcome, JsonList("files", as_json) as listed:
+        out = console()
+        for file in opened(files, wished, outcome):
+            with outcome.about(file.name):
+                document, findings = read(file)
+                outcome.errors |= any(finding.severity == "error" for finding in findings)
+                outline: Outline = file.module.outline(document)
+                if as_json:
+                    listed.add(
+                        {
+                            "file": file.name,
+                            "format": file.format.name,
+                            "outline": outline.as_json(None if show_phi else mask),
+                            "findings": [told(finding) for finding in findings],
+                        }
+                    )
+                else:
+                    _show(out, file, outline, findings, show_phi)
+
+
+def read(file: Opened) -> tuple[Any, list[Finding]]:
+    """The document in a file and what is wrong with it; FormatError when it is none."""
+    data = file.whole()
+    if file.format.name == "table":
+        document = file.module.parse(data, file.wish.layout, delimiter=file.delimiter)
     else:
-        for number, tree in enumerate(shown, start=1):
-            _show(number, tree)
-    raise typer.Exit(1 if bad else 0)
+        document = file.module.parse(data)
+    return document, file.module.validate(document)
 
 
-def _read(file: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        usage(f"{file} cannot be read: {error.strerror}")
+def _show(out: Console, file: Opened, outline: Outline, findings: list[Finding], show_phi: bool) -> None:
+    out.rule(Text.assemble((plain(file.name), "bold"), (f"  {file.format.title}", "dim")), align="left", style="dim")
+    for guide, node in _lines(outline):
+        line = Text(guide, style="dim")
+        line.append(plain(node.label), style="cyan")
+        if node.value is not None:
+            value = mask(node.value) if node.protected and not show_phi else node.value
+            line.append("  ")
+            line.append(_short(plain(value)), style="default")
+        if node.note is not None:
+            line.append(f"  {plain(node.note)}", style="dim")
+        out.print(line, soft_wrap=True)
+    for finding in findings:
+        out.print(finding_text(finding), soft_wrap=True)
 
 
-def _messages(data: bytes) -> Iterator[bytes]:
-    try:
-        yield from hl7v2.split_messages(data)
-    except hl7v2.HL7ParseError as error:
-        where = f" at {error.location}" if error.location else ""
-        refused(f"this is no HL7 v2: {error.code}: {error.text}{where}")
+def _lines(root: Outline) -> Iterator[tuple[str, Outline]]:
+    """Each node with the guide that stands before it, without recursion: a file decides how deep it is."""
+    waiting = [("", "", root)]
+    while waiting:
+        guide, below, node = waiting.pop()
+        yield guide, node
+        last = len(node.children) - 1
+        for place in range(last, -1, -1):
+            branch, bar = ("└─ ", "   ") if place == last else ("├─ ", "│  ")
+            waiting.append((below + branch, below + bar, node.children[place]))
 
 
-def _masked(tree: dict[str, Any]) -> dict[str, Any]:
-    segments = []
-    for segment in tree["segments"]:
-        name = segment["segment"]
-        fields = {
-            number: _mask(value) if _protected(name, number) else value for number, value in segment["fields"].items()
-        }
-        segments.append({**segment, "fields": fields})
-    return {**tree, "segments": segments}
-
-
-def _protected(segment: str, field: str) -> bool:
-    if field in _HARMLESS.get(segment, ()):
-        return False
-    return segment in _PROTECTED_SEGMENTS or segment.startswith("Z") or field in _PROTECTED_FIELDS.get(segment, ())
-
-
-def _mask(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {place: _mask(part) for place, part in value.items()}
-    if isinstance(value, list):
-        return [_mask(part) for part in value]
-    return mask(value) if isinstance(value, str) else value
-
-
-def _show(number: int, tree: dict[str, Any]) -> None:
-    out = console()
-    if tree["type"] is not None:
-        told = "".join(
-            f", {name.replace('_', ' ')} {tree[name]}" for name in ("control_id", "version") if tree[name] is not None
-        )
-        out.rule(f"[bold]{number}. {escape(str(tree['type']))}[/][dim]{escape(told)}[/]", align="left", style="dim")
-    else:
-        out.rule(f"[bold]{number}. unreadable[/]", align="left", style="dim")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="cyan")
-    table.add_column(overflow="fold")
-    for segment in tree["segments"]:
-        for field, repetitions in segment["fields"].items():
-            for place, repetition in enumerate(repetitions, start=1):
-                path = f"{segment['segment']}-{field}" + (f"[{place}]" if len(repetitions) > 1 else "")
-                for leaf, text in _leaves(path, repetition):
-                    table.add_row(escape(leaf), escape(text))
-        table.add_section()
-    out.print(table)
-    for finding in tree["findings"]:
-        where = f" at {finding['location']}" if finding["location"] is not None else ""
-        colour = "red" if finding["severity"] == "error" else "yellow"
-        out.print(f"[{colour}]{finding['severity']} {finding['code']}[/] {escape(finding['text'] + where)}")
-
-
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for place, part in value.items():
-            yield from _leaves(f"{path}.{place}", part)
-    else:
-        yield path, '""' if value is None else str(value)
+def _short(text: str) -> str:
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return f"{text[:_MOST_CHARACTERS]}… ({len(text) - _MOST_CHARACTERS} more characters)"

@@ -11,9 +11,10 @@ from hilum.formats.tabular.findings import Code, TableError
 from hilum.formats.tabular.layout import Column, Layout
 from hilum.formats.tabular.records import Record, decoded, marked_encoding, records
 
-__all__ = ["sniff", "sniffed_encoding"]
+__all__ = ["SAMPLE_BYTES", "sniff", "sniffed_encoding"]
 
-_SAMPLE_BYTES = 1 << 16
+SAMPLE_BYTES = 1 << 15
+"""So much of the start is looked at. Given more, the sample ends with a whole line."""
 _SAMPLE_ROWS = 60
 _DELIMITERS = ",\t;|"
 _LEAST_CONSISTENT = 0.7
@@ -25,7 +26,7 @@ _MOST_COLUMNS = 5000
 
 def sniffed_encoding(data: bytes) -> str:
     """The encoding by byte order mark, or UTF-8 when the start is, or else cp1252. TableError for what is no text."""
-    sample = data[:_SAMPLE_BYTES]
+    sample = data[:SAMPLE_BYTES]
     marked = marked_encoding(sample)
     if marked == "utf-16":
         return marked
@@ -35,7 +36,7 @@ def sniffed_encoding(data: bytes) -> str:
     if (nuls + len(sample) - len(sample.translate(None, _CONTROLS))) * 20 > len(sample):
         raise TableError(Code.BINARY, "this is no text")
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample, final=len(data) <= _SAMPLE_BYTES)
+        codecs.getincrementaldecoder("utf-8")().decode(sample, final=len(data) <= SAMPLE_BYTES)
     except UnicodeDecodeError:
         return "cp1252"
     return marked if marked is not None else "utf-8"
@@ -47,8 +48,8 @@ def sniff(data: bytes, delimiter: str | None = None) -> Layout | None:
     With a ``delimiter`` given, even one column is a table. TableError for what is no text at all.
     """
     encoding = sniffed_encoding(data)
-    sample = "".join(decoded(data[:_SAMPLE_BYTES], encoding))
-    if len(data) > _SAMPLE_BYTES:
+    sample = "".join(decoded(data[:SAMPLE_BYTES], encoding))
+    if len(data) > SAMPLE_BYTES:
         # The last line is cut; a row that is only half there says nothing about the table.
         sample = sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample
     best: tuple[float, int, str, list[Record]] | None = None

@@ -13,7 +13,7 @@ from hilum.formats.canonical import Record as CanonicalRecord
 from hilum.formats.findings import Finding
 from hilum.formats.outline import Outline
 from hilum.formats.tabular.cells import Value
-from hilum.formats.tabular.dialect import sniff
+from hilum.formats.tabular.dialect import SAMPLE_BYTES, sniff
 from hilum.formats.tabular.findings import Code, TableError
 from hilum.formats.tabular.layout import Layout
 from hilum.formats.tabular.reading import Told, read_rows
@@ -23,7 +23,6 @@ __all__ = ["Table", "convert", "outline", "parse", "recognise", "rows", "validat
 
 _FINDINGS_MAX = 200
 _OUTLINE_ROWS = 200
-_RECOGNISED_BYTES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def records_of(document: Table) -> Iterator[Canonical]:
 def recognise(data: bytes) -> bool:
     """Whether the start looks like delimited text of two columns or more."""
     try:
-        return bool(data.strip()) and sniff(data[:_RECOGNISED_BYTES]) is not None
+        return bool(data[:SAMPLE_BYTES].strip()) and sniff(data[: SAMPLE_BYTES + 1]) is not None
     except TableError:
         return False
 

@@ -1,0 +1,88 @@
+"""`hilum convert`: what files of any format say, as canonical JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from hilum.cli.documents import (
+    FilesArgument,
+    FormatOption,
+    LayoutOption,
+    Opened,
+    Outcome,
+    concluded,
+    opened,
+    wish,
+)
+from hilum.cli.findings import JsonList, finding_line, json_bytes
+from hilum.cli.parse import read
+from hilum.cli.platform import JsonOption
+from hilum.cli.validate import Codes, CodesOption, checked_transactions, code_lists, layout_of
+from hilum.formats import tabular
+from hilum.formats.canonical import Canonical, Record, as_json
+from hilum.formats.findings import Finding, FormatError
+
+
+def convert(
+    files: FilesArgument,
+    format_name: FormatOption = None,
+    layout: LayoutOption = None,
+    codes: CodesOption = None,
+    as_json_array: JsonOption = False,
+) -> None:
+    """Write canonical JSON, one document for each transaction, message, resource or row; amounts are decimal strings.
+
+    It holds what the files hold, patients too. What is wrong goes to standard error; a transaction that cannot be
+    converted is told there and its neighbours go through. --json makes one array of all of them. Exit 0 when nothing is
+    wrong, 1 on errors, 2 when a file cannot be read.
+
+    Example: hilum convert remittance.835 | jq .claims
+    """
+    wished, lists = wish(format_name, layout), code_lists(codes)
+    with concluded() as outcome, JsonList(None, as_json_array) as listed:
+        for file in opened(files, wished, outcome):
+            with outcome.about(file.name):
+                if not file.format.offers("convert"):
+                    outcome.refuse(file.name, f"{file.format.title} has no canonical shape")
+                    continue
+                for document in _converted(file, lists, outcome):
+                    if as_json_array:
+                        listed.add(as_json(document))
+                    else:
+                        typer.echo(json_bytes(as_json(document)))
+
+
+def _converted(file: Opened, codes: Codes | None, outcome: Outcome) -> Iterator[Canonical]:
+    if file.format.name == "x12":
+        for transaction, found in checked_transactions(file, codes):
+            _tell(file, found, outcome)
+            if transaction is not None:
+                yield from _one(file, transaction, outcome)
+    elif file.format.name == "table":
+        for row, wrong in tabular.rows(file.chunks(), layout_of(file)):
+            _tell(file, list(wrong), outcome)
+            if row is not None and not any(finding.severity == "error" for finding in wrong):
+                content = {name: value for name, value in row.values.items() if value is not None}
+                yield Record(type="row", control_number=str(row.number), content=content)
+    else:
+        document, found = read(file)
+        _tell(file, found, outcome)
+        yield from file.module.convert(document)
+
+
+def _one(file: Opened, transaction: Any, outcome: Outcome) -> Iterator[Canonical]:
+    """One transaction; what it lacks is told, and the next one comes."""
+    try:
+        yield from file.module.convert(transaction)
+    except FormatError as error:
+        _tell(file, [error.finding], outcome)
+
+
+def _tell(file: Opened, found: list[Finding], outcome: Outcome) -> None:
+    for finding in found:
+        outcome.errors |= finding.severity == "error"
+        if finding.severity != "information":
+            outcome.told.print(finding_line(file.name, finding), soft_wrap=True)

@@ -12,6 +12,8 @@ True
 ...     findings = x12.check(transaction)
 """
 
+from hilum.formats.x12.acknowledgement import acknowledge, kind_for
+from hilum.formats.x12.codes import CodeLists, read_codes, sample_codes
 from hilum.formats.x12.document import (
     Document,
     Group,
@@ -28,23 +30,34 @@ from hilum.formats.x12.document import (
 from hilum.formats.x12.reading import parse, recognise, transactions
 from hilum.formats.x12.validation import check, validate
 from hilum.formats.x12.walker import walk
+from hilum.formats.x12.writer import NewGroup, NewTransaction, build, replaced, write
 
 __all__ = [
+    "CodeLists",
     "Document",
     "Group",
     "Interchange",
     "Loop",
+    "NewGroup",
+    "NewTransaction",
     "Segment",
     "Separators",
     "Transaction",
     "X12Error",
     "X12Finding",
+    "acknowledge",
+    "build",
     "check",
     "component",
+    "kind_for",
     "parse",
+    "read_codes",
     "recognise",
+    "replaced",
+    "sample_codes",
     "transactions",
     "validate",
     "value",
     "walk",
+    "write",
 ]

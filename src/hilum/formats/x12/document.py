@@ -109,6 +109,8 @@ class X12Finding(Finding):
     component: int | None = None
     element_number: str | None = None
     """The data element's number in the dictionary (AK402's reference)."""
+    first_segment: int | None = None
+    """The number of its ST in the file, which tells transactions of one control number apart."""
 
     def details(self) -> dict[str, str | int]:
         """The X12 places that are known, by name."""

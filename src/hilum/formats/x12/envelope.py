@@ -77,6 +77,7 @@ def transaction_finding(
         segment=segment,
         segment_number=number,
         element=element,
+        first_segment=transaction.first_segment,
     )
 
 

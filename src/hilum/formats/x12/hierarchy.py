@@ -30,6 +30,7 @@ def hierarchy_findings(transaction: Transaction, guide: bool) -> list[X12Finding
                     segment="HL",
                     segment_number=number,
                     element=element,
+                    first_segment=transaction.first_segment,
                 )
             )
 

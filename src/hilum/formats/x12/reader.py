@@ -31,6 +31,12 @@ class Reader:
         self.keep = keep
         self.ended = False
         self.text = ""
+        self.received = 0
+        self.slice_offset = 0
+        """Where in the file the segments at hand begin."""
+        self.wanted: frozenset[int] = frozenset()
+        self.spans: dict[int, tuple[int, int]] = {}
+        """Where the wanted segments stand in the file, by their numbers in it."""
         self.segment_number = 0
         self.line = 1
         self.newline = "\n"
@@ -66,6 +72,7 @@ class Reader:
             self.ended = True
             return False
         self.text += chunk
+        self.received += len(chunk)
         return True
 
     def _pass_over(self, length: int) -> None:
@@ -129,6 +136,7 @@ class Reader:
         """
         terminator = separators.segment
         while True:
+            self.slice_offset = self.received - len(self.text)
             trailer = self.text.find("IEA" + separators.element)
             end = self.text.find(terminator, trailer) if trailer >= 0 else -1
             if end < 0:
@@ -170,7 +178,7 @@ class _Body:
         reader, newline = self.reader, self.reader.newline
         element, terminator = self.separators.element, self.separators.segment
         per_piece = 1 if terminator == newline else 0
-        line, number = reader.line, reader.segment_number
+        line, number, wanted = reader.line, reader.segment_number, reader.wanted
         for at, piece in enumerate(pieces):
             text = piece.strip(BLANKS) if per_piece else piece.lstrip(BLANKS)
             here = line
@@ -182,6 +190,10 @@ class _Body:
             if not text:
                 continue
             number += 1
+            if number in wanted:
+                start = reader.slice_offset + sum(len(p) + len(terminator) for p in pieces[:at])
+                start += len(piece) - len(piece.lstrip(BLANKS))
+                reader.spans[number] = start, start + len(piece.strip(BLANKS) if per_piece else piece.lstrip(BLANKS))
             segment = text.split(element)
             name = segment[0]
             if self.segments and name not in _ENVELOPE and not (openings and text.startswith("ISA")):

@@ -25,7 +25,7 @@ def parse(data: bytes) -> Document:
         text, encoding = data[len(mark) :].decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
         text, encoding = data[len(mark) :].decode("latin-1"), "latin-1"
-    reader = Reader((text[at : at + CHUNK] for at in range(0, len(text), CHUNK)), keep=True)
+    reader = Reader(chunks_of(text), keep=True)
     interchanges = [found for found in reader.read() if isinstance(found, Interchange)]
     return Document(text, encoding, mark, interchanges, reader.loose)
 
@@ -51,6 +51,11 @@ def transactions(chunks: Iterable[bytes], report: Callable[[X12Finding], None] |
     if report is not None:
         for finding in reader.loose[told:]:
             report(finding)
+
+
+def chunks_of(text: str) -> Iterator[str]:
+    """A text in pieces that a reader takes one after another."""
+    return (text[at : at + CHUNK] for at in range(0, len(text), CHUNK))
 
 
 def recognise(data: bytes) -> bool:

@@ -28,10 +28,14 @@ def check(transaction: Transaction, codes: Codes | None = None) -> list[X12Findi
 
 
 def validate(document: Document, codes: Codes | None = None) -> list[X12Finding]:
-    """What is wrong in a document, at most ``FINDINGS_MAX`` findings: its envelopes first, then each transaction."""
-    found = document.envelope_findings[:FINDINGS_MAX]
+    """What is wrong in a document: its envelopes, then each transaction. Never raises.
+
+    After ``FINDINGS_MAX`` findings a transaction adds only its first error, so that none with an error is without a finding.
+    """
+    found = document.envelope_findings
     for transaction in document.transactions:
-        found += check(transaction, codes)[: FINDINGS_MAX - len(found)]
-        if len(found) >= FINDINGS_MAX:
-            break
+        own = check(transaction, codes)
+        if len(found) + len(own) > FINDINGS_MAX:
+            own = [finding for finding in own if finding.severity == "error"][: max(1, FINDINGS_MAX - len(found))]
+        found += own
     return found

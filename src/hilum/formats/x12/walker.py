@@ -7,10 +7,13 @@ not of the set (6), not possible here (2). What belonged to a loop whose opening
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hilum.formats.findings import Severity
 from hilum.formats.x12.definitions import RELEASES, SetDefinition, definition_for, dictionary
 from hilum.formats.x12.document import Loop, Segment, Transaction, X12Finding
 from hilum.formats.x12.elements import Codes, explain
+from hilum.formats.x12.envelope import transaction_finding
 from hilum.formats.x12.grammar import COMPILE_AFTER, Grammar, Node, Place, grammar_for
 from hilum.formats.x12.hierarchy import hierarchy_findings
 
@@ -21,19 +24,14 @@ FINDINGS_MAX = 200
 def walk(transaction: Transaction, codes: Codes | None = None) -> list[X12Finding]:
     """Set ``transaction.definition`` and ``.root``; what is wrong with structure and elements (SNIP types 1 and 2).
 
-    A set that no table knows is a finding (AK502 code 1) and has no root. ``codes`` are the code lists of the user, by the names
-    that set tables use; the same mapping should be passed for each transaction, since checks are prepared for it. Never raises.
+    A set that no table knows is a finding (AK502 code 1) and has no root. One that is read by the table of another release or
+    guide, for want of its own, gets warnings only. ``codes`` are the code lists of the user, by the names that set tables use;
+    the same mapping should be passed for each transaction, since checks are prepared for it. Never raises.
     """
     definition = definition_for(transaction.set_id, transaction.version)
     if definition is None:
         text = "there is no table for this transaction set: it is neither walked nor checked"
-        place = transaction.line_of(1)
-        return [
-            X12Finding(
-                "1", text, "ST01", "error", place, level="transaction", transaction=transaction.control_number,
-                segment="ST", segment_number=1, element=1,
-            )
-        ]  # fmt: skip
+        return [transaction_finding(transaction, "1", text, "ST", 1)]
     transaction.definition = definition
     walker = _Walker(transaction, definition, grammar_for(definition, transaction.separators, codes))
     walker.run()
@@ -42,7 +40,22 @@ def walk(transaction: Transaction, codes: Codes | None = None) -> list[X12Findin
         found += hierarchy_findings(transaction, definition.guide)
     if found:
         found.sort(key=lambda finding: finding.segment_number or 0)
+    if _foreign(definition, transaction.version):
+        text = (
+            f"it is read by the table of {definition.convention}, for there is none of its own: findings are warnings"
+        )
+        told = replace(transaction_finding(transaction, "neighbour", text, "ST"), severity="information")
+        return [told, *(replace(f, severity="warning") if f.severity == "error" else f for f in found[:FINDINGS_MAX])]
     return found[:FINDINGS_MAX]
+
+
+def _foreign(definition: SetDefinition, version: str) -> bool:
+    """Whether a version says another guide or another release than the definition is of."""
+    if not version[:6].isdigit() or len(version) < 6:
+        return False
+    if version[:6] != definition.release:
+        return True
+    return definition.guide and len(version) >= 10 and version[:10] != definition.convention[:10]
 
 
 class _Walker:
@@ -165,6 +178,7 @@ class _Walker:
                 loop=None if loop is None else loop.name,
                 segment=segment,
                 segment_number=at,
+                first_segment=self.transaction.first_segment,
             )
         )
 
@@ -224,6 +238,7 @@ class _Walker:
                     element=problem.element,
                     component=problem.component,
                     element_number=problem.element_number,
+                    first_segment=transaction.first_segment,
                 )
             )
 

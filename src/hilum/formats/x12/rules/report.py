@@ -55,6 +55,7 @@ class Report:
                 segment_number=number,
                 element=element,
                 component=component,
+                first_segment=found.first_segment,
             )
         )
 

@@ -1,0 +1,296 @@
+"""What a received document earns: a TA1 for its interchanges, a 997 or a 999 for its groups (X12 997, 999 005010X231A1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from hilum.formats.x12.document import Document, Group, Interchange, Transaction, X12Error, X12Finding, value
+from hilum.formats.x12.reading import parse
+from hilum.formats.x12.writer import COMMON, Element, NewGroup, NewTransaction, build
+
+Kind = Literal["999", "997", "TA1"]
+
+_GUIDE = "005010X231A1"
+_997_SEGMENT = {"I4": "2", "I6": "3", "I7": "3", "I8": "3", "I9": "2"}
+_997_ELEMENT = {"I6": "7", "I9": "2", "I10": "10", "I11": "1", "I12": "7", "I13": "10"}
+_997_4010_ELEMENT = {"12": "3", "13": "3"}
+_SEGMENT_CODES = frozenset({"1", "2", "3", "4", "5", "6", "7", *_997_SEGMENT})
+_ELEMENT_CODES = frozenset({"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "12", "13", *_997_ELEMENT})
+_NOTED_ONLY = frozenset({"024"})
+"""TA105 codes with which an interchange is still accepted, with errors noted."""
+
+
+def is_error(finding: X12Finding) -> bool:
+    """The usual rule of what rejects: every error, and no warning."""
+    return finding.severity == "error"
+
+
+def kind_for(document: Document) -> Kind:
+    """What a document earns: a TA1 where there is no group to answer for, a 999 for 5010 guides, else a 997."""
+    groups = [group for interchange in document.interchanges for group in interchange.groups if _answerable(group)]
+    if not groups:
+        return "TA1"
+    return "999" if all(re.match(r"005010X", _convention(group)) for group in groups) else "997"
+
+
+def acknowledge(
+    document: Document,
+    findings: Iterable[X12Finding],
+    *,
+    kind: Kind | None = None,
+    control_number: int,
+    now: datetime,
+    rejects: Callable[[X12Finding], bool] = is_error,
+) -> Document:
+    """The acknowledgement of a document, one interchange for each of its own, back to who sent it.
+
+    ``findings`` are those of ``validate`` (or of ``check`` of each transaction); errors that ``rejects`` lets pass are noted and
+    accepted (E), warnings are not told. A group is accepted (A), accepted with errors (E), partially (P) or rejected (R);
+    groups of acknowledgements (FA) are not answered. ``control_number`` is the first ISA13, counted on for more interchanges.
+    X12Error when there is nothing to answer.
+    """
+    chosen = kind_for(document) if kind is None else kind
+    told: dict[int, list[X12Finding]] = {}
+    for finding in findings:
+        if finding.severity == "error" and finding.first_segment is not None:
+            told.setdefault(finding.first_segment, []).append(finding)
+    texts: list[str] = []
+    for interchange in document.interchanges:
+        number = control_number + len(texts)
+        if chosen == "TA1":
+            answer = _build(interchange, [], [_ta1(interchange, rejects)], number, now)
+        else:
+            own = [group for group in interchange.groups if _answerable(group)]
+            if not own:
+                continue
+            groups = [_answer(chosen, release, told, rejects, members) for release, members in _by_release(chosen, own)]
+            answer = _build(interchange, groups, [], number, now)
+        texts.append(answer.text)
+    if not texts:
+        raise X12Error("022", f"there is nothing in the document that a {chosen} could answer")
+    return parse("".join(texts).encode())
+
+
+def _build(
+    interchange: Interchange,
+    groups: list[NewGroup],
+    answers: list[list[Element]],
+    number: int,
+    now: datetime,
+) -> Document:
+    header = interchange.header
+    version = (
+        "00501" if any(group.version >= "005010" for group in groups) or interchange.version >= "00501" else "00401"
+    )
+    return build(
+        groups,
+        sender=(_qualifier(header[7]), _party(header[8])),
+        receiver=(_qualifier(header[5]), _party(header[6])),
+        control_number=number,
+        now=now,
+        version=version,
+        usage=header[15] if header[15] in ("P", "T", "I") else "P",
+        acknowledgements=answers,
+    )
+
+
+def _qualifier(text: str) -> str:
+    return text if re.fullmatch(r"[A-Z0-9]{2}", text) else "ZZ"
+
+
+def _party(text: str) -> str:
+    """A party's identifier as an ISA of ours can carry it."""
+    kept = "".join(c if c not in COMMON.all and " " <= c <= "~" else " " for c in text.strip())[:15].strip()
+    return kept if kept else "UNKNOWN"
+
+
+def _answerable(group: Group) -> bool:
+    return len(group.header) > 1 and group.functional_id != "FA"
+
+
+def _convention(group: Group) -> str:
+    """GS08, or the ST03 of its first transaction where GS08 is none."""
+    return group.version or next((transaction.version for transaction in group.transactions), "")
+
+
+# --- TA1 -------------------------------------------------------------------------------------------------------------
+
+
+def _ta1(interchange: Interchange, rejects: Callable[[X12Finding], bool]) -> list[Element]:
+    header = interchange.header
+    errors = [finding for finding in interchange.findings if finding.severity == "error"]
+    errors.sort(key=lambda finding: finding.code in _NOTED_ONLY)
+    rejected = any(rejects(finding) and finding.code not in _NOTED_ONLY for finding in errors)
+    code = errors[0].code if errors else "000"
+    number = header[13].strip()
+    day, hour = header[9].strip(), header[10].strip()
+    return [
+        "TA1",
+        number.rjust(9, "0") if re.fullmatch(r"[0-9]{1,9}", number) else "000000000",
+        day if re.fullmatch(r"[0-9]{6}", day) else "000101",
+        hour if re.fullmatch(r"[0-9]{4}", hour) else "0000",
+        "R" if rejected else "E" if errors else "A",
+        code,
+    ]
+
+
+# --- 997 and 999 -----------------------------------------------------------------------------------------------------
+
+
+def _by_release(kind: Kind, groups: list[Group]) -> Iterator[tuple[str, list[Group]]]:
+    """The groups by the release of the acknowledgement that they get."""
+    releases: dict[str, list[Group]] = {}
+    for group in groups:
+        release = _GUIDE if kind == "999" else "005010" if _convention(group) >= "005010" else "004010"
+        releases.setdefault(release, []).append(group)
+    yield from releases.items()
+
+
+def _answer(
+    kind: Kind,
+    release: str,
+    told: dict[int, list[X12Finding]],
+    rejects: Callable[[X12Finding], bool],
+    groups: list[Group],
+) -> NewGroup:
+    first = groups[0].header
+    sender, receiver = _application(value(first, 3)), _application(value(first, 2))
+    transactions = []
+    for group in groups:
+        segments = list(_GroupAnswer(kind, release, group, told, rejects).segments())
+        transactions.append(
+            NewTransaction(set_id=kind, segments=segments, convention=release if kind == "999" else None)
+        )
+    return NewGroup(functional_id="FA", version=release, transactions=transactions, sender=sender, receiver=receiver)
+
+
+def _application(text: str | None) -> str | None:
+    if text is None:
+        return None
+    kept = _party(text)
+    return kept if len(kept) >= 2 else None
+
+
+@dataclass(slots=True)
+class _GroupAnswer:
+    kind: Kind
+    release: str
+    group: Group
+    told: dict[int, list[X12Finding]]
+    rejects: Callable[[X12Finding], bool]
+
+    def segments(self) -> Iterator[list[Element]]:
+        """AK1 to AK9."""
+        group = self.group
+        modern = self.release >= "005010"
+        group_number = value(group.header, 6)
+        functional = value(group.header, 1)
+        yield [
+            "AK1",
+            functional if functional is not None and re.fullmatch(r"[A-Z0-9]{2}", functional) else "ZZ",
+            group_number if group_number is not None and re.fullmatch(r"[0-9]{1,9}", group_number) else "0",
+            self.clean(_convention(group), 12) if modern else None,
+        ]
+        errors = [finding for finding in group.findings if finding.severity == "error" and finding.level == "group"]
+        refused = any(self.rejects(finding) for finding in errors)
+        received = accepted = noted = 0
+        for transaction in group.transactions:
+            findings = self.told.get(transaction.first_segment, [])
+            code = "A" if not findings else "R" if any(self.rejects(finding) for finding in findings) else "E"
+            if refused:
+                code = "R"
+            received += 1
+            accepted += code != "R"
+            noted += code == "E"
+            yield from self.transaction(transaction, findings, code)
+        if refused or (received and not accepted):
+            verdict = "R"
+        elif accepted < received:
+            verdict = "P"
+        else:
+            verdict = "E" if noted or errors else "A"
+        codes = list(dict.fromkeys(finding.code for finding in errors))
+        if not modern:
+            codes = [code for code in codes if code != "19"]
+        said = value(group.trailer, 1)
+        included = said if said is not None and re.fullmatch(r"[0-9]{1,6}", said) else str(received)
+        yield ["AK9", verdict, included, str(received), str(accepted), *codes[:5]]
+
+    def transaction(self, transaction: Transaction, findings: list[X12Finding], code: str) -> Iterator[list[Element]]:
+        modern = self.release >= "005010"
+        said = value(transaction.segments[0], 1)
+        number = transaction.control_number
+        convention = value(transaction.segments[0], 3)
+        yield [
+            "AK2",
+            said if said is not None and re.fullmatch(r"[A-Z0-9]{3}", said) else "000",
+            self.clean("0" if number is None else number, 9).rjust(4, "0"),
+            self.clean(convention, 35) if modern and convention is not None else None,
+        ]
+        standard = implementation = False
+        for finding, segments in self.details(findings):
+            yield from segments
+            if finding.snip > 1 or finding.code.startswith("I"):
+                implementation = True
+            else:
+                standard = True
+        codes = [finding.code for finding in findings if finding.level == "transaction"]
+        balance = any(finding.level == "balance" for finding in findings)
+        if standard or (self.kind == "997" and (implementation or balance)):
+            codes.append("5")
+        if self.kind == "999" and (implementation or balance):
+            codes.append("I5")
+        if code == "R" and not codes:
+            codes.append("5")
+        yield ["IK5" if self.kind == "999" else "AK5", code, *list(dict.fromkeys(codes))[:5]]
+
+    def details(self, findings: list[X12Finding]) -> Iterator[tuple[X12Finding, list[list[Element]]]]:
+        """AK3 and AK4 (IK3 and IK4), by segment: first what is wrong with the segment, then with its elements."""
+        places: dict[int, list[X12Finding]] = {}
+        for finding in findings:
+            if finding.segment_number is not None and finding.level in ("segment", "element", "balance"):
+                places.setdefault(finding.segment_number, []).append(finding)
+        for number in sorted(places):
+            elements = []
+            for finding in places[number]:
+                if finding.level == "segment" and finding.code in _SEGMENT_CODES:
+                    yield finding, [self.segment(finding, self.segment_code(finding.code))]
+                elif finding.element is not None:
+                    elements.append(finding)
+            for at, finding in enumerate(elements[:99]):
+                lead = [self.segment(finding, "8")] if not at else []
+                yield finding, [*lead, self.element(finding)]
+
+    def segment(self, finding: X12Finding, code: str) -> list[Element]:
+        name = finding.segment
+        loop = finding.loop
+        shown = loop if loop is not None and re.fullmatch(r"[A-Z0-9]{1,6}", loop) else None
+        return [
+            "IK3" if self.kind == "999" else "AK3",
+            name if name is not None and re.fullmatch(r"[A-Z0-9]{2,3}", name) else "ZZZ",
+            str(finding.segment_number),
+            shown if self.kind == "999" else None,
+            code,
+        ]
+
+    def segment_code(self, code: str) -> str:
+        return code if self.kind == "999" else _997_SEGMENT.get(code, code)
+
+    def element(self, finding: X12Finding) -> list[Element]:
+        code = finding.code if finding.level == "element" and finding.code in _ELEMENT_CODES else "I12"
+        if self.kind == "997":
+            code = _997_ELEMENT.get(code, code)
+            if self.release < "005010":
+                code = _997_4010_ELEMENT.get(code, code)
+        number = finding.element_number
+        place = (str(finding.element),) if finding.component is None else (str(finding.element), str(finding.component))
+        shown = number if number is not None and re.fullmatch(r"[0-9]{1,4}", number) else None
+        return ["IK4" if self.kind == "999" else "AK4", place, shown, code]
+
+    def clean(self, text: str, most: int) -> str:
+        """Text of the sender's as our separators can carry it."""
+        return "".join(c if c not in COMMON.all and " " <= c <= "~" else "?" for c in text)[:most]

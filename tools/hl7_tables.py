@@ -25,11 +25,15 @@ VERSIONS = ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "
 NO_LENGTH = 65_536
 """hl7-dictionary writes this and more where the standard says that there is no useful limit."""
 
-# Types of three letters, such as CWE, have been in use since 2.3; the length of OBX-2 followed in 2.7 only.
-LENGTHS = {("OBX", 2): 3}
+# Types of three letters, such as CWE, have been in use since 2.3, and MSH-9 has had a structure since 2.3.1; the lengths of
+# their fields followed in later versions only.
+LENGTHS = {("OBX", 2): 3, ("MSH", 9): 15}
 # Facts in which both sources differ from the standard's text, which is followed.
 # Nobody requires NK1 of an admission (2.1 ch. 3.2 brackets it); MSH-1 and MSH-2 are the delimiters and checked as such.
 OPTIONAL_SEGMENTS = {("2.1", "NK1"), ("2.2", "NK1")}
+# The sources have it in 2.4 and 2.7 and lost it between (2.5.1 ch. 3.3.57).
+_FOUND = "RSP_K22 MSH! SFT* MSA! ERR QAK! QPD! (QUERY_RESPONSE* PID! PD1 NK1* QRI ) DSC"
+EXTRA_STRUCTURES = {"2.5": [_FOUND], "2.5.1": [_FOUND], "2.6": [_FOUND]}
 
 
 class Dictionary:
@@ -155,6 +159,7 @@ def table(version: str, folder: Path) -> tuple[str, dict[str, list[str]]]:
             lines.append(" ".join(["T", name, *tokens]))
     for name, entry in sorted(module.MESSAGES.items()):
         lines.append(" ".join(["M", name, *_group(_children(entry), module, name, dictionary.optional(name))]))
+    lines.extend(f"M {line}" for line in EXTRA_STRUCTURES.get(version, ()))
     return "\n".join(lines) + "\n", names
 
 

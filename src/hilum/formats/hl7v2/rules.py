@@ -146,7 +146,11 @@ def _well(text: str, rule: Part, depth: int, marks: Delimiters) -> bool:
         if part:
             if wanted.length and len(part) > wanted.length:
                 return False
-            if (wanted.parts or wanted.check is not None) and part != NULL and not _well(part, wanted, depth + 1, marks):
+            if (
+                (wanted.parts or wanted.check is not None)
+                and part != NULL
+                and not _well(part, wanted, depth + 1, marks)
+            ):
                 return False
     return True
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from lxml import etree
 
@@ -92,8 +94,8 @@ def read(data: bytes, error: type[FormatError] = XmlError) -> Parsed:
         raise error("syntax", "It is not well-formed XML") from None
     if _TOO_DEEP(root):
         raise error("too-deep", f"Elements nested more than {MAX_DEPTH} deep")
-    system_id = root.getroottree().docinfo.system_url
-    return Parsed(root, system_id)
+    declared: Any = root.getroottree().docinfo.internalDTD
+    return Parsed(root, declared.system_url if declared is not None else None)
 
 
 def begins(data: bytes, *names: bytes) -> bool:
@@ -203,8 +205,9 @@ def serialise(root: Element, doctype: str | None = None) -> bytes:
     """The tree as UTF-8 with an XML declaration, two spaces of indentation where there is no text of its own, and a last newline."""
     copy = deepcopy(root)
     etree.indent(copy, space="  ")
-    text: bytes = etree.tostring(copy, encoding="UTF-8", xml_declaration=True, doctype=doctype)  # type: ignore[call-overload]
-    return text.rstrip() + b"\n"
+    text: bytes = etree.tostring(copy, encoding="UTF-8")
+    head = b'<?xml version="1.0" encoding="UTF-8"?>\n' + (doctype.encode() + b"\n" if doctype else b"")
+    return head + text.rstrip() + b"\n"
 
 
 # --- looking at elements ------------------------------------------------------------------------------------------------
@@ -228,6 +231,10 @@ def elements(root: Element) -> Iterator[Element]:
     return root.iter(etree.Element)
 
 
+# Counting siblings is linear for each finding; past this the line says where.
+_COUNTED = 10_000
+
+
 def path_of(element: Element) -> str:
     """Where an element stands: ``/Invoice/InvoiceLine[2]/ID``, local names, counted where a name stands twice."""
     steps: list[str] = []
@@ -236,8 +243,10 @@ def path_of(element: Element) -> str:
         parent = at.getparent()
         step = name_of(at)
         if parent is not None:
-            before = sum(1 for _ in at.itersiblings(at.tag, preceding=True))
-            if before or next(at.itersiblings(at.tag), None) is not None:
+            before = sum(1 for _ in islice(at.itersiblings(at.tag, preceding=True), _COUNTED))
+            if before == _COUNTED:
+                step += f"[more than {_COUNTED}]"
+            elif before or next(at.itersiblings(at.tag), None) is not None:
                 step += f"[{before + 1}]"
         steps.append(step)
         at = parent

@@ -130,9 +130,9 @@ def table(text: str) -> Table:
         if not (line := line.strip()) or line.startswith("#"):
             continue
         name, _, rest = line.partition("=")
-        children, attributes, kind = ([part.strip() for part in re.split(r"\s;(?:\s|$)", f" {rest} ")] + ["", "", ""])[
-            :3
-        ]
+        children, attributes, kind = (
+            [part.strip() for part in re.split(r"(?<=\s);(?=\s)", f" {rest} ")] + ["", "", ""]
+        )[:3]
         model = _model(children, attributes, kind)
         for one in name.strip().split(","):
             models[one.strip()] = model

@@ -14,18 +14,26 @@ def lines_of(source: bytes, places: set[str]) -> dict[str, int]:
     """The line (1-based) on which each place starts; one that is not in the text gets its nearest parent's line."""
     wanted: set[str] = set()
     for place in places:
-        while place:
+        while place and place not in wanted:
             wanted.add(place)
-            place = place[: max(place.rfind("."), place.rfind("["))] if "." in place or "[" in place else ""
-    found = _scan(source, wanted)
+            place = _parent(place)
+    return nearest(places, _scan(source, wanted))
+
+
+def nearest(places: set[str], found: dict[str, int]) -> dict[str, int]:
+    """The line of each place, or of the nearest place around it that was found."""
     told: dict[str, int] = {}
     for place in places:
-        parent = place
-        while parent and parent not in found:
-            parent = parent[: max(parent.rfind("."), parent.rfind("["))] if "." in parent or "[" in parent else ""
-        if parent:
-            told[place] = found[parent]
+        around = place
+        while around and around not in found:
+            around = _parent(around)
+        if around:
+            told[place] = found[around]
     return told
+
+
+def _parent(place: str) -> str:
+    return place[: max(place.rfind("."), place.rfind("["), 0)]
 
 
 def _scan(source: bytes, wanted: set[str]) -> dict[str, int]:

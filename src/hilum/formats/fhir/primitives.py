@@ -38,6 +38,7 @@ MAX_STRING = 1024 * 1024
 """Strings SHALL NOT exceed 1 MB (R4 2.24.0.1); counted in characters."""
 MAX_EXPONENT = 400
 """R4's own example goes to 1e245, doubles to 308; a decimal beyond would only fill pages when written out."""
+_BEYOND: int = 10**MAX_EXPONENT
 MAX_KEPT_DIGITS = 18
 """What systems can be relied on to keep of a decimal (R4 2.24.0.1 on precision; the regex of R5 says so outright)."""
 
@@ -105,7 +106,7 @@ def is_boolean(value: Any) -> bool:
 
 def is_decimal(value: Any) -> bool:
     if type(value) is int:
-        return abs(value) < 10**MAX_EXPONENT
+        return abs(value) < _BEYOND
     return isinstance(value, Decimal) and bool(value.is_finite() and abs(value.adjusted()) <= MAX_EXPONENT)
 
 

@@ -7,8 +7,7 @@ definitions, bindings weaker than required, terminology beyond enumerated sets, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +22,7 @@ from hilum.formats.fhir.paths import PLAIN_NAME
 from hilum.formats.fhir.primitives import MAX_KEPT_DIGITS
 from hilum.formats.fhir.references import classify
 from hilum.formats.fhir.tables import Element, Shape, resource_types, shape_of
+from hilum.formats.fhir.xml_reading import xml_lines_of
 from hilum.formats.findings import Severity
 
 Json = dict[str, Any]
@@ -58,15 +58,16 @@ def validate(document: Document) -> list[FHIRFinding]:
     """
     findings = list(document.problems)
     for index, resource in enumerate(document.resources):
-        line = document.lines[index] if index < len(document.lines) else None
-        findings += _placed(document, line, validate_resource(resource, MAX_FINDINGS - len(findings)))
-        if len(findings) >= MAX_FINDINGS:
-            del findings[MAX_FINDINGS:]
-            findings.append(
-                FHIRFinding("incomplete", f"There is more wrong; the first {MAX_FINDINGS} findings are told.")
-            )
+        found = validate_resource(resource, MAX_FINDINGS + 1 - len(findings))
+        if document.form == "ndjson" and index < len(document.lines):
+            found = [_on_line(finding, document.lines[index]) for finding in found]
+        findings += found
+        if len(findings) > MAX_FINDINGS:
             break
-    return findings
+    if len(findings) > MAX_FINDINGS:
+        text = f"There is more wrong; the first {MAX_FINDINGS} findings are told."
+        findings[MAX_FINDINGS:] = [FHIRFinding("incomplete", text)]
+    return _placed(document, findings)
 
 
 def validate_resource(resource: Any, limit: int = MAX_FINDINGS) -> list[FHIRFinding]:
@@ -80,17 +81,17 @@ def validate_resource(resource: Any, limit: int = MAX_FINDINGS) -> list[FHIRFind
     return walk.findings[:limit]
 
 
-def _placed(document: Document, line: int | None, findings: list[FHIRFinding]) -> Iterable[FHIRFinding]:
-    if not findings or document.source is None:
+def _placed(document: Document, findings: list[FHIRFinding]) -> list[FHIRFinding]:
+    """The findings with the lines their places are on, as far as the source has them."""
+    places = {f.location for f in findings if f.line is None and f.location is not None}
+    if not places or document.source is None or document.form == "ndjson":
         return findings
-    if document.form == "ndjson":
-        return [FHIRFinding(f.code, f.text, f.location, f.severity, line, f.key) for f in findings]
-    if document.form == "json":
-        found = lines_of(document.source, {f.location for f in findings if f.location})
-        return [
-            FHIRFinding(f.code, f.text, f.location, f.severity, found.get(f.location or ""), f.key) for f in findings
-        ]
-    return findings
+    lines = lines_of(document.source, places) if document.form == "json" else xml_lines_of(document.source, places)
+    return [_on_line(f, lines.get(f.location or "")) if f.line is None else f for f in findings]
+
+
+def _on_line(finding: FHIRFinding, line: int | None) -> FHIRFinding:
+    return replace(finding, line=line)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from lxml import etree
 
 from hilum.formats.fhir.errors import MAX_FINDINGS, FHIRError, FHIRFinding
 from hilum.formats.fhir.json_reading import MAX_DEPTH, MAX_DIGITS, too_deep
+from hilum.formats.fhir.lines import nearest
 from hilum.formats.fhir.primitives import NUMBERS
 from hilum.formats.fhir.tables import Element, Shape, resource_types, shape_of
 
@@ -29,6 +30,16 @@ _PREFIX = "{" + FHIR + "}"
 
 def read_xml(data: bytes) -> tuple[dict[str, Any], list[FHIRFinding]]:
     """The resource of an XML document and what is wrong with its writing; FHIRError when it is no FHIR XML."""
+    root = _root(data)
+    reader = _XmlReader()
+    return reader.resource(root, _local(root), 0), reader.findings
+
+
+def _local(node: Any) -> str:
+    return str(node.tag).rpartition("}")[2]
+
+
+def _root(data: bytes) -> Any:
     declared = _ENCODING.match(data)
     if declared and declared[1].lower() not in (b"utf-8", b"utf8", b"us-ascii", b"ascii"):
         raise FHIRError("structure", "The XML declares another encoding than UTF-8, which FHIR requires.", None, 1)
@@ -40,29 +51,37 @@ def read_xml(data: bytes) -> tuple[dict[str, Any], list[FHIRFinding]]:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        line: Any = error.lineno
+        line = getattr(error, "lineno", None)
         raise FHIRError("structure", "No well-formed XML.", None, line) from None
     except (ValueError, LookupError):
         raise FHIRError("structure", "The XML cannot be read.") from None
     if root is None or not isinstance(root.tag, str) or not root.tag.startswith(_PREFIX):
         raise FHIRError("structure", f"The root element is not in the namespace {FHIR}.", None, 1)
-    name = etree.QName(root).localname
-    if name not in resource_types():
-        raise FHIRError("structure", "The root element is no resource type of R4.", None, root.sourceline)
-    reader = _XmlReader()
-    return reader.resource(root, name, 0), reader.findings
+    if _local(root) not in resource_types():
+        raise FHIRError("structure", "The root element is no resource type of R4.", None, 1)
+    return root
+
+
+def xml_lines_of(data: bytes, places: set[str]) -> dict[str, int]:
+    """The line (1-based) of each place in a document that was read before; a missing element has its parent's line."""
+    root = _root(data.removeprefix(b"\xef\xbb\xbf"))
+    reader = _XmlReader({_local(root): root.sourceline})
+    reader.resource(root, _local(root), 0)
+    return nearest(places, reader.lines or {})
 
 
 class _XmlReader:
-    def __init__(self) -> None:
+    def __init__(self, lines: dict[str, int] | None = None) -> None:
         self.findings: list[FHIRFinding] = []
+        self.lines = lines
+        """Filled with the line of every place when a dict is given."""
 
     def tell(self, text: str, node: Any, place: str) -> None:
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(FHIRFinding("structure", text, place, "error", node.sourceline))
 
     def resource(self, node: Any, place: str, depth: int) -> dict[str, Any]:
-        name = node.tag.rpartition("}")[2]
+        name = _local(node)
         resource: dict[str, Any] = {"resourceType": name}
         shape = shape_of(name) if name in resource_types() else None
         self.children(node, shape, resource, place, depth + 1)
@@ -84,6 +103,8 @@ class _XmlReader:
             element = shape.elements.get(name) if shape is not None else None
             count = counts[name] = counts.get(name, -1) + 1
             here = f"{place}.{name}[{count}]" if element is None or element.many else f"{place}.{name}"
+            if self.lines is not None:
+                self.lines.setdefault(here, child.sourceline)
             if child.tail and child.tail.strip():
                 self.tell("Text stands where FHIR has elements only; values are in the attribute value.", child, here)
             if namespace[1:] != (XHTML if name == "div" and element is not None else FHIR):

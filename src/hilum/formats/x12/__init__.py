@@ -14,6 +14,7 @@ True
 
 from hilum.formats.x12.acknowledgement import acknowledge, kind_for
 from hilum.formats.x12.codes import CodeLists, read_codes, sample_codes
+from hilum.formats.x12.converting import convert, convert_transaction
 from hilum.formats.x12.document import (
     Document,
     Group,
@@ -27,6 +28,8 @@ from hilum.formats.x12.document import (
     component,
     value,
 )
+from hilum.formats.x12.matching import Matched, Outcome, Sent, match, sent_in
+from hilum.formats.x12.outlining import outline, transaction_outline
 from hilum.formats.x12.reading import parse, recognise, transactions
 from hilum.formats.x12.validation import check, validate
 from hilum.formats.x12.walker import walk
@@ -38,9 +41,12 @@ __all__ = [
     "Group",
     "Interchange",
     "Loop",
+    "Matched",
     "NewGroup",
     "NewTransaction",
+    "Outcome",
     "Segment",
+    "Sent",
     "Separators",
     "Transaction",
     "X12Error",
@@ -49,12 +55,18 @@ __all__ = [
     "build",
     "check",
     "component",
+    "convert",
+    "convert_transaction",
     "kind_for",
+    "match",
+    "outline",
     "parse",
     "read_codes",
     "recognise",
     "replaced",
     "sample_codes",
+    "sent_in",
+    "transaction_outline",
     "transactions",
     "validate",
     "value",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from hilum.formats.findings import Severity
 from hilum.formats.x12 import envelope
 from hilum.formats.x12.document import Group, Interchange, Segment, Separators, Transaction, X12Error, X12Finding, value
 from hilum.formats.x12.separators import BLANKS, LOOK_AHEAD, Opening, find_opening, opening_at
@@ -83,7 +84,7 @@ class Reader:
         self.line += passed.count(self.newline)
         self.text = self.text[length:]
 
-    def _outside(self, text: str, severity: envelope.Severity = "error") -> None:
+    def _outside(self, text: str, severity: Severity = "error") -> None:
         if len(self.loose) < FINDINGS_MAX and not (self.loose and self.loose[-1].text == text):
             self.loose.append(envelope.interchange_finding("022", text, self.line, None, severity=severity))
 

@@ -342,6 +342,17 @@ def test_no_document_has_more_findings_than_a_reader_wants():
     assert found[-1].code == "incomplete"
 
 
+def test_content_built_deeper_than_any_reader_goes_is_told_without_a_fall():
+    deep: dict[str, Any] = {"url": "urn:a", "valueString": "x"}
+    for _ in range(5000):
+        deep = {"url": "urn:a", "extension": [deep]}
+    found = fhir.validate_resource(patient(extension=[deep]))
+
+    assert [f.code for f in found] == ["too-costly"]
+    with pytest.raises(fhir.FHIRError):
+        fhir.build(patient(extension=[deep]))
+
+
 def test_the_acknowledgement_is_a_valid_operation_outcome():
     document = fhir.parse(b'{"resourceType":"Claim"}')
     findings = fhir.validate(document)

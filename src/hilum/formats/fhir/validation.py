@@ -13,9 +13,9 @@ from typing import Any
 
 from hilum.formats.fhir.bundles import BundleContext, bundle_faults
 from hilum.formats.fhir.document import Document
-from hilum.formats.fhir.errors import MAX_FINDINGS, FHIRError, FHIRFinding
+from hilum.formats.fhir.errors import MAX_FINDINGS, FHIRFinding
 from hilum.formats.fhir.invariants import INVARIANTS
-from hilum.formats.fhir.json_reading import refuse_depth
+from hilum.formats.fhir.json_reading import MAX_DEPTH
 from hilum.formats.fhir.lines import lines_of
 from hilum.formats.fhir.narrative import narrative_faults
 from hilum.formats.fhir.paths import PLAIN_NAME
@@ -72,10 +72,6 @@ def validate(document: Document) -> list[FHIRFinding]:
 
 def validate_resource(resource: Any, limit: int = MAX_FINDINGS) -> list[FHIRFinding]:
     """Everything wrong with one resource given as JSON values, up to ``limit`` findings."""
-    try:
-        refuse_depth(resource)
-    except FHIRError as error:
-        return [FHIRFinding(error.code, error.text)]
     walk = _Walk(max(limit, 0))
     walk.resource(resource, None, None)
     return walk.findings[:limit]
@@ -110,6 +106,7 @@ class _Walk:
         self.findings: list[FHIRFinding] = []
         self.limit = limit
         self.types = resource_types()
+        self.depth = 0
 
     # --- telling ---
 
@@ -200,7 +197,14 @@ class _Walk:
 
     def object(self, value: Json, shape: Shape, where: Where, root: _Root) -> None:
         """All properties of a JSON object against the elements of its type."""
+        # This is the hot loop: one comparison or call per property as long as all is well.
         if len(self.findings) > self.limit:
+            return
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            # What was read is less deep; what was built or edited by a program may be anything.
+            self.tell("too-costly", f"More than {MAX_DEPTH} objects stand inside one another.", where)
+            self.depth -= 1
             return
         elements = shape.elements
         chosen: dict[str, str] | None = None
@@ -260,10 +264,11 @@ class _Walk:
                     self.tell("required", f"{shape.name} requires it (min 1).", where, name)
         if not value or (len(value) == 1 and "id" in value):
             self.broken("ele-1", "an element must have a value or children", where)
-            return
-        for rule in INVARIANTS.get(shape.name, ()):
-            if not rule.holds(value):
-                self.broken(rule.key, rule.text, where)
+        else:
+            for rule in INVARIANTS.get(shape.name, ()):
+                if not rule.holds(value):
+                    self.broken(rule.key, rule.text, where)
+        self.depth -= 1
 
     def complex(self, value: Any, element: Element, where: Where, root: _Root) -> None:
         kind = element.type

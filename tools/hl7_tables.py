@@ -31,6 +31,14 @@ LENGTHS = {("OBX", 2): 3, ("MSH", 9): 15}
 # Facts in which both sources differ from the standard's text, which is followed.
 # Nobody requires NK1 of an admission (2.1 ch. 3.2 brackets it); MSH-1 and MSH-2 are the delimiters and checked as such.
 OPTIONAL_SEGMENTS = {("2.1", "NK1"), ("2.2", "NK1")}
+# 2.5 and 2.5.1 name some groups after all their segments; they are called what 2.6 calls them.
+GROUP_NAMES = {
+    "AUTCTD": "AUTHORIZATION_CONTACT", "OBXNTE": "OBSERVATION", "OBXTCDSIDNTE": "RESULT", "TQ1TQ2": "TIMING_QTY",
+    "PIDPD1NTE": "PATIENT", "PIDNTE": "PATIENT", "PV1PV2": "VISIT", "SPMSAC": "SPECIMEN", "SPMOBXSACINV": "SPECIMEN",
+    "SPMOBXSACINVOBRORCNTETQ1TQ2OBXTCDSIDNTECTI": "SPECIMEN", "ORCOBRNTETQ1TQ2CTDOBXNTECTI": "ORDER",
+    "PIDNTEORCOBRNTETQ1TQ2CTDOBXNTECTI": "QUERY_RESPONSE", "EVNPIDPV1TXAOBX": "RESULT", "ORCRXARXR": "STUDY_PHARM",
+    "RXARXR": "RX_ADMIN", "FACPSHPDCPSHFACPDCNTEED": "FACILITY", "PSHPDC": "PRODUCT", "FACPDCNTE": "FACILITY_DETAIL",
+}  # fmt: skip
 # The sources have it in 2.4 and 2.7 and lost it between (2.5.1 ch. 3.3.57).
 _FOUND = "RSP_K22 MSH! SFT* MSA! ERR QAK! QPD! (QUERY_RESPONSE* PID! PD1 NK1* QRI ) DSC"
 EXTRA_STRUCTURES = {"2.5": [_FOUND], "2.5.1": [_FOUND], "2.6": [_FOUND]}
@@ -118,6 +126,7 @@ def _group(
     for child in children:
         key, least, most, kind = child[0], child[2][0], child[2][1], child[3]
         short = key.removeprefix(message + "_").replace("TIIMING", "TIMING")  # A slip of the pen in 2.6.
+        short = GROUP_NAMES.get(re.sub(r"_SUPPGRP\d*$", "", short), short)
         required = least > 0 and (*above, short) not in optional
         marks = ("!" if required else "") + ("*" if most < 0 else f"*{most}" if most > 1 else "")
         if kind == "SEG":

@@ -31,7 +31,7 @@ class Stretch(NamedTuple):
 class Batch:
     """A file of messages: as a batch with its wrappers (``headers``), or as one MSH after another.
 
-    ``messages`` are those that could be read and ``lines`` where each begins, from 1. ``findings`` tell what could not be
+    ``messages`` are those that could be read and ``places`` which of the file's each is and on which line it begins, from 1. ``findings`` tell what could not be
     read, what stands between the messages, and counts in BTS-1 and FTS-1 that are not what is there.
     """
 
@@ -40,7 +40,7 @@ class Batch:
         self._data = data
         narrow = data if codec is None else narrowed(data, codec)
         self.messages: list[Message] = []
-        self.lines: list[int] = []
+        self.places: list[tuple[int, int]] = []
         self.headers: list[str] = []
         self.findings: list[Finding] = []
         line, reached, number = 1, 0, 0
@@ -61,7 +61,7 @@ class Batch:
                     self.note(error.code, error.text, error.location, line, number)
                 else:
                     self.messages.append(message)
-                    self.lines.append(line)
+                    self.places.append((number, line))
             else:
                 self.headers.append(part.decode("utf-8", "replace").rstrip("\r\n"))
                 checker.wrapper(kind, part, line)

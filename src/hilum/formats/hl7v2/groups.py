@@ -185,6 +185,8 @@ def _deepest(stack: list[_Open], name: str, strict: bool) -> tuple[int, list[int
                 break
         if opened.counts[way[0]] and len(way) == 2 and way[1] == 0:
             return depth, way
+        if first[0] == depth and opened.node.children[way[0]].required and not opened.counts[way[0]]:
+            break
     return first
 
 

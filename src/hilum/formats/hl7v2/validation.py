@@ -51,8 +51,7 @@ def _bounded(findings: Iterator[Finding]) -> list[Finding]:
 
 def _batch(batch: Batch, profile: Profile | None) -> Iterator[Finding]:
     yield from batch.findings
-    for number, message in enumerate(batch.messages, 1):
-        first = batch.lines[number - 1]
+    for message, (number, first) in zip(batch.messages, batch.places, strict=True):
         for finding in _bounded(_message(message, profile, number)):
             line = finding.line
             yield MessageFinding(

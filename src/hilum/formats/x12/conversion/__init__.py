@@ -28,6 +28,10 @@ _MODULES = {
     "865": "order_response",
     "856": "ship_notice",
     "810": "invoice",
+    "820": "payment",
+    "832": "catalogue",
+    "846": "inventory",
+    "867": "inventory",
 }
 
 

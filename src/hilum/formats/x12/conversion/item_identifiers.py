@@ -53,7 +53,8 @@ _QUALIFIERS = {
     "model": "MN",
 }
 _GTIN = {8: "EO", 12: "UP", 13: "EN"}
-_LOTS = ("LT", "B8")
+_ABOUT = {"LT": "lot", "B8": "lot", "SN": "serial", "PO": "order", "ON": "order", "PL": "line"}
+"""Pairs that say something about the item instead of naming it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,13 @@ def named(*segments: Segment | None) -> Named:
     for segment in segments:
         for _, qualifier, number in item_numbers(segment) if segment is not None else ():
             text = number.strip()
-            if qualifier in _LOTS:
-                told.setdefault("LT", text)
-            elif qualifier in ("SN", "PO", "PL"):
-                told.setdefault(qualifier, text)
+            if qualifier in _ABOUT:
+                told.setdefault(_ABOUT[qualifier], text)
             elif text:
                 found = Identifier(value=text, scheme=SCHEMES.get(qualifier, qualifier))
                 if found not in identifiers:
                     identifiers.append(found)
-    return Named(tuple(identifiers), told.get("LT"), told.get("SN"), told.get("PO"), told.get("PL"))
+    return Named(tuple(identifiers), told.get("lot"), told.get("serial"), told.get("order"), told.get("line"))
 
 
 def qualifier_of(identifier: Identifier) -> str:

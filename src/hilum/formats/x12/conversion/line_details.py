@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from hilum.formats.canonical import Allowance, Tax
 from hilum.formats.findings import FormatError
+from hilum.formats.x12.dates import real_date
 from hilum.formats.x12.document import Loop, Segment, value
 from hilum.formats.x12.rules.line_amounts import allowance
 from hilum.formats.x12.rules.report import amount
@@ -23,12 +24,9 @@ def needed(said: str | None, place: str, what: str) -> str:
 
 
 def iso_date(said: str | None) -> str | None:
-    """CCYYMMDD or YYMMDD as ISO 8601; a year without its century is of the last sixty or the next forty; other text as it is."""
-    if said is None:
+    """CCYYMMDD or YYMMDD as ISO 8601, a year without its century from 1966 to 2065; None for what is no date."""
+    if said is None or not real_date(text := said.strip()):
         return None
-    text = said.strip()
-    if not text.isdigit() or len(text) not in (6, 8):
-        return text or None
     if len(text) == 6:
         text = ("19" if text[:2] >= "66" else "20") + text
     return f"{text[:4]}-{text[4:6]}-{text[6:]}"

@@ -110,15 +110,16 @@ def _line(
     own, other = named(item, loop.first("LIN")), named(ack)
     names = other if other.identifiers else own
     unit = value(item, 3) if is_order else component(item, 5, 1, transaction.separators)
-    ordered = amount(item, 2 if is_order else 3)
     quantity = amount(ack, 2)
+    if quantity is None and len(loop.inside("ACK")) < 2:
+        quantity = amount(item, 2 if is_order else 3)
     return DocumentLine(
         number=value(item, 1),
         order_number=own.order_number,
         order_line=own.order_line,
         identifiers=names.identifiers,
         description=description(loop.inside("PO1-PID", "POC-PID")),
-        quantity=ordered if quantity is None else quantity,
+        quantity=quantity,
         unit=unit if value(ack, 3) is None else value(ack, 3),
         price=amount(item, 4 if is_order else 6),
         status=status if code is None else LINE.get(code, code),

@@ -19,7 +19,7 @@ from hilum.formats.x12.conversion.health_parties import first_of, named, party
 from hilum.formats.x12.conversion.iso_dates import iso_date
 from hilum.formats.x12.conversion.procedures import procedure
 from hilum.formats.x12.document import Loop, Segment, Separators, Transaction, value
-from hilum.formats.x12.rules.amounts import added, number
+from hilum.formats.x12.rules.amounts import ZERO, added, number
 from hilum.formats.x12.rules.remittance import (
     claim_difference,
     claims_of,
@@ -45,7 +45,7 @@ def remittance(transaction: Transaction) -> list[Canonical]:
     trace = root.first("TRN")
     separators = transaction.separators
     claims = tuple(_claim(claim, separators) for claim in claims_of(transaction))
-    difference = transaction_difference(transaction)
+    difference = transaction_difference(transaction) or ZERO
     return [
         Remittance(
             control_number=transaction.control_number,

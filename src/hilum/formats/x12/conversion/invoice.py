@@ -12,7 +12,7 @@ from hilum.formats.x12.conversion.line_details import allowances, description, i
 from hilum.formats.x12.conversion.trading_parties import BUYERS, SELLERS, party
 from hilum.formats.x12.document import Loop, Transaction, value
 from hilum.formats.x12.rules.invoice import balance
-from hilum.formats.x12.rules.line_amounts import extension, implied
+from hilum.formats.x12.rules.line_amounts import extension, implied, unit_price
 from hilum.formats.x12.rules.report import amount
 
 _CREDITS = frozenset({"CN", "CR"})
@@ -69,7 +69,7 @@ def _line(loop: Loop) -> DocumentLine:
         description=description(loop.inside("IT1-PID")),
         quantity=amount(segment, 2),
         unit=value(segment, 3),
-        price=amount(segment, 4),
+        price=unit_price(amount(segment, 4), value(segment, 5)),
         amount=None if exact is None else _rounded(exact),
         lot=names.lot,
         serial=names.serial,

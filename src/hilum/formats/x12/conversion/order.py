@@ -10,6 +10,7 @@ from hilum.formats.x12.conversion.item_identifiers import named
 from hilum.formats.x12.conversion.line_details import allowances, dated, description, iso_date, needed, taxes
 from hilum.formats.x12.conversion.trading_parties import BUYERS, SELLERS, party
 from hilum.formats.x12.document import Loop, Transaction, component, value
+from hilum.formats.x12.rules.line_amounts import unit_price
 from hilum.formats.x12.rules.report import amount
 
 _PURPOSES = {"00": "original", "01": "cancel", "03": "cancel", "04": "change", "05": "change"}
@@ -75,7 +76,7 @@ def _line(loop: Loop) -> DocumentLine:
         description=description(loop.inside("PO1-PID")),
         quantity=amount(segment, 2),
         unit=value(segment, 3),
-        price=amount(segment, 4),
+        price=unit_price(amount(segment, 4), value(segment, 5)),
         lot=names.lot,
         serial=names.serial,
         allowances=allowances(loop.inside("PO1-SAC"), None),
@@ -95,7 +96,7 @@ def _changed(loop: Loop, transaction: Transaction) -> DocumentLine:
         description=description(loop.inside("POC-PID")),
         quantity=amount(segment, 3),
         unit=component(segment, 5, 1, transaction.separators),
-        price=amount(segment, 6),
+        price=unit_price(amount(segment, 6), value(segment, 7)),
         status=None if change is None else _CHANGES.get(change, "changed"),
         lot=names.lot,
         serial=names.serial,

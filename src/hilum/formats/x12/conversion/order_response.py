@@ -8,6 +8,7 @@ from hilum.formats.x12.conversion.item_identifiers import named
 from hilum.formats.x12.conversion.line_details import allowances, dated, description, iso_date, needed, taxes
 from hilum.formats.x12.conversion.trading_parties import BUYERS, SELLERS, party
 from hilum.formats.x12.document import Loop, Segment, Transaction, component, value
+from hilum.formats.x12.rules.line_amounts import unit_price
 from hilum.formats.x12.rules.report import amount
 
 WHOLE = {
@@ -121,7 +122,7 @@ def _line(
         description=description(loop.inside("PO1-PID", "POC-PID")),
         quantity=quantity,
         unit=unit if value(ack, 3) is None else value(ack, 3),
-        price=amount(item, 4 if is_order else 6),
+        price=unit_price(amount(item, 4 if is_order else 6), value(item, 5 if is_order else 7)),
         status=status if code is None else LINE.get(code, code),
         promised=_promised(loop, answer, ack),
         lot=own.lot if other.lot is None else other.lot,

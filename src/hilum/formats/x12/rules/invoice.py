@@ -21,8 +21,8 @@ _TAX_CHARGES = ("H7", "H8", "D360", "D350")
 class Balance:
     """An invoice's total beside what its parts come to in the reading nearest to it.
 
-    ``lines`` is the exact sum of the lines, ``net`` the same with charges and less allowances, before taxes; ``difference``
-    is how far the total is off, zero or a rounding when it balances.
+    ``lines`` is the exact sum of the lines, ``net`` the total without its taxes; ``difference`` is how far the total is
+    off, zero or a rounding when it balances.
     """
 
     total: Decimal
@@ -61,12 +61,12 @@ def balance(root: Loop) -> Balance | None:
     if in_summary is None:
         return None
     tax_in_summary = _taxes([root, *root.inside("SAC")])
-    off, extra = min(
-        (abs(total - lines - extra - tax), extra)
+    off, tax = min(
+        (abs(total - lines - extra - tax), tax)
         for extra in _readings(on_lines, in_summary)
         for tax in _readings(tax_on_lines, tax_in_summary, _charges_tax(root))
     )
-    return Balance(total, lines, lines + extra, off, off <= tolerance(exact))
+    return Balance(total, lines, total - tax, off, off <= tolerance(exact))
 
 
 def _readings(on_lines: Decimal, in_summary: Decimal, elsewhere: bool = False) -> set[Decimal]:

@@ -31,14 +31,20 @@ def implied(segment: Segment | None, at: int) -> Decimal | None:
     return number * _CENT
 
 
+def unit_price(price: Decimal | None, basis: str | None) -> Decimal | None:
+    """The price of one unit, where the basis code says that the price is for ten, a hundred or a thousand, or for nothing."""
+    if basis in _FREE:
+        return Decimal(0)
+    divisor = _PRICE_FOR.get(basis) if basis is not None else None
+    return price if price is None or divisor is None else price / divisor
+
+
 def extension(quantity: Decimal | None, price: Decimal | None, basis: str | None) -> Decimal | None:
     """The exact amount of a line; None when quantity or price is not said."""
     if basis in _FREE:
         return Decimal(0)
-    if quantity is None or price is None:
-        return None
-    divisor = _PRICE_FOR.get(basis) if basis is not None else None
-    return quantity * price if divisor is None else quantity * price / divisor
+    each = unit_price(price, basis)
+    return None if quantity is None or each is None else quantity * each
 
 
 def tolerance(extensions: Iterable[Decimal]) -> Decimal:

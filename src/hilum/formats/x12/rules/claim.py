@@ -137,7 +137,8 @@ def _diagnoses(claim: Loop, separator: str) -> int:
 def circumstances(transaction: Transaction, report: Report) -> None:
     """What a claim must have because of what it says: frequency, accident, admission."""
     parts = transaction.separators
-    guide = "" if transaction.definition is None else transaction.definition.convention[6:10]
+    convention = "" if transaction.definition is None else transaction.definition.convention
+    guide, older = convention[6:10], convention.startswith("004010")
     institutional = guide in {"X223", "X096"}
     for placed in claims_of(transaction):
         claim, header = placed.claim, placed.header
@@ -170,7 +171,8 @@ def circumstances(transaction: Transaction, report: Report) -> None:
         if causes & {"AA", "OA"} and not institutional and claim.first("DTP", "439") is None:
             _lacking(report, claim, header, "an accident (CLM11) asks for its date (DTP with 439)", 11, 1)
         if "AA" in causes and component(header, 11, 4, parts) is None and component(header, 11, 5, parts) is None:
-            _lacking(report, claim, header, "a car accident (CLM11) asks for the state or country where it was", 11, 4)
+            words = "a car accident (CLM11) asks for the state or country where it was"
+            _lacking(report, claim, header, words, 11, 4, severity_error=not older)
         for pricing in claim.every("HCP"):
             _repriced(report, claim, pricing, header, 2)
         for line in claim.inside("2400"):

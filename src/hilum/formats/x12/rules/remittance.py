@@ -65,7 +65,18 @@ def transaction_difference(transaction: Transaction) -> Decimal:
 
 
 def balances(transaction: Transaction, report: Report) -> None:
-    """Charge less adjustments is the payment, for each service and claim; the payments less PLB are BPR02."""
+    """The payments less PLB are BPR02, and charge less adjustments is the payment, for each claim and service.
+
+    The transaction comes first: however much else is wrong, it is among the findings.
+    """
+    if difference := transaction_difference(transaction):
+        root = transaction.root
+        report(
+            "835-transaction-balance",
+            f"the payment differs from claim payments less provider adjustments (BPR02 - (CLP04 - PLB)) by {shown(difference)}",
+            segment=root.first("BPR") if root is not None else None,
+            element=2,
+        )
     for claim in claims_of(transaction):
         header = claim.segments[0]
         for service in claim.loops:
@@ -95,14 +106,6 @@ def balances(transaction: Transaction, report: Report) -> None:
                 segment=header,
                 element=4,
             )
-    if difference := transaction_difference(transaction):
-        root = transaction.root
-        report(
-            "835-transaction-balance",
-            f"the payment differs from claim payments less provider adjustments (BPR02 - (CLP04 - PLB)) by {shown(difference)}",
-            segment=root.first("BPR") if root is not None else None,
-            element=2,
-        )
 
 
 def payment(transaction: Transaction, report: Report) -> None:

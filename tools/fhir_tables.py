@@ -326,6 +326,8 @@ def type_names(element: dict[str, Any]) -> list[str]:
             targets = [profile.removeprefix(PROFILE) for profile in kind["targetProfile"]]
             if "Resource" not in targets:
                 code = f"Reference({','.join(sorted(set(targets)))})"
+        elif code == "Quantity" and PROFILE + "SimpleQuantity" in kind.get("profile", []):
+            code = "Quantity(SimpleQuantity)"
         names.append(code)
     return names
 
@@ -333,8 +335,9 @@ def type_names(element: dict[str, Any]) -> list[str]:
 def main(package: Path) -> None:
     definitions = Definitions(package)
     bound: dict[str, set[str]] = {}
+    # The one constraint among the datatypes that R4's own elements use as a type.
+    rules: dict[tuple[str, str], str] = {("sqty-1", "error"): "SimpleQuantity"}
     lines: list[str] = []
-    rules: dict[tuple[str, str], str] = {}
     for name, structure in sorted(definitions.structures.items()):
         if name in ABSTRACT - {"Element", "BackboneElement"}:
             continue

@@ -132,6 +132,34 @@ def test_an_invoice_is_a_patients_invoice(knee):
     assert converted(knee, "Invoice").balanced is False
 
 
+def test_a_discount_lowers_the_line_whichever_sign_it_was_written_with(knee):
+    resource(knee, "Invoice")["lineItem"][0]["priceComponent"][1]["amount"]["value"] = Decimal("20.00")
+
+    assert converted(knee, "Invoice").lines[0].amount == Decimal("100.00")
+
+
+def test_contained_people_are_followed(knee):
+    claim = resource(knee, "Claim")
+    claim["contained"] = [{"resourceType": "Patient", "id": "p", "name": [{"family": "Roe"}]}]
+    claim["patient"] = {"reference": "#p"}
+
+    assert converted(knee, "Claim").patient.name == "Roe"
+
+
+def test_only_a_bundle_is_taken_apart():
+    stock = fhir.build(
+        {
+            "resourceType": "List",
+            "id": "L-1",
+            "status": "current",
+            "mode": "working",
+            "entry": [{"item": {"display": "KNEE-99"}}],
+        }
+    )
+
+    assert [one.type for one in fhir.convert(stock)] == ["List"]
+
+
 def test_supply_goes_from_request_to_delivery(knee):
     order, notice = converted(knee, "SupplyRequest"), converted(knee, "SupplyDelivery")
 
@@ -218,6 +246,14 @@ def test_content_r4_does_not_know_is_marked_wherever_it_stands():
         {"Doe and daughter": "Doe"},
     ):
         assert "Doe" not in json.dumps(fhir.outline(fhir.build(copy.deepcopy(content))).as_json(lambda text: "***"))
+
+
+def test_an_extension_of_a_patients_resource_is_marked_whole_but_for_its_url():
+    held = {"url": "urn:example:birthsex", "valueCode": "F"}
+    shown = leaves(fhir.outline(fhir.build({"resourceType": "Patient", "extension": [held]})))
+
+    assert shown["Patient.extension[0].valueCode"].protected
+    assert not shown["Patient.extension[0].url"].protected
 
 
 def test_lines_are_outlined_one_by_one():

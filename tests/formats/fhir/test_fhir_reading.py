@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -288,3 +289,31 @@ def test_large_and_hostile_documents_take_linear_time(data):
 
     assert len(findings) <= 301
     assert time.perf_counter() - start < 5
+
+
+# --- recognising ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "is_fhir"),
+    [
+        (b'{"resourceType":"Claim"}', True),
+        (b'\n\t { "id": "1",\n "resourceType" : "Claim"', True),
+        (b'{"contained":[' + b" " * 10_000 + b'],"resourceType":"Claim"}', True),
+        (XML.encode(), True),
+        (b"<?xml version='1.0'?><Claim xmlns='http://hl7.org/fhir'>", True),
+        (b'{"order":"KNEE-99"}', False),
+        (b"<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'/>", False),
+        (b"MSH|^~\\&|EHR|ST-MARY", False),
+        (b"ISA*00*", False),
+        (b"", False),
+        (b"\xff\xfe{", False),
+    ],
+)
+def test_fhir_is_recognised_by_its_start(data, is_fhir):
+    assert fhir.recognise(data) is is_fhir
+
+
+def test_the_example_of_the_package_holds():
+    assert doctest.testmod(fhir).failed == 0
+    assert doctest.testmod(fhir).attempted == 6

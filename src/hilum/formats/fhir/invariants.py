@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hilum.formats.fhir.periods import starts_before_end
@@ -71,8 +72,6 @@ def listed(value: Json, name: str) -> list[Json]:
 
 def number(value: Any) -> Any:
     """A JSON number, or None."""
-    from decimal import Decimal
-
     return value if type(value) is int or (type(value) is Decimal and value.is_finite()) else None
 
 
@@ -98,14 +97,6 @@ def _entered_in_error(value: Json) -> bool:
 
 def _no_home(name: str) -> Callable[[Json], bool]:
     return lambda value: all(part.get("use") != "home" for part in listed(value, name))
-
-
-def _distinct(name: str, *keys: str) -> Callable[[Json], bool]:
-    def holds(value: Json) -> bool:
-        found = [tuple(str(part.get(key)) for key in keys) for part in listed(value, name)]
-        return len(found) == len(set(found))
-
-    return holds
 
 
 def _parameter(value: Json) -> bool:
@@ -201,7 +192,6 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
         Invariant("ait-2", "clinicalStatus must not be given when entered in error", lambda v: not (_entered_in_error(v) and has(v, "clinicalStatus"))),
     ),
     "CarePlan.activity": (Invariant("cpl-3", "a reference and a detail exclude each other", not_both("detail", "reference")),),
-    "CodeSystem": (),
     "Composition.section": (
         Invariant("cmp-1", "a section has text, entries or sections", any_of("text", "entry", "section")),
         Invariant("cmp-2", "an emptyReason needs a section without entries", not_both("emptyReason", "entry")),
@@ -269,7 +259,7 @@ INVARIANTS: dict[str, tuple[Invariant, ...]] = {
 
 ELSEWHERE = frozenset(
     {
-        "ele-1", "ref-1", "dom-2", "dom-3", "dom-4", "dom-5", "txt-1", "txt-2",
+        "ele-1", "sqty-1", "ref-1", "dom-2", "dom-3", "dom-4", "dom-5", "txt-1", "txt-2",
         "bdl-1", "bdl-2", "bdl-3", "bdl-4", "bdl-5", "bdl-7", "bdl-8", "bdl-9", "bdl-10", "bdl-11", "bdl-12",
     }
 )  # fmt: skip

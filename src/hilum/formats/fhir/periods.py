@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from hilum.formats.fhir.primitives import is_date_time
@@ -27,8 +27,6 @@ def _instant(text: str) -> datetime | None:
         digits = len(tail) - len(tail[1:].lstrip("0123456789")) - 1
         fraction, tail = tail[: min(digits, 6) + 1], tail[digits + 1 :]
     try:
-        return datetime.fromisoformat(
-            head + fraction.ljust(7, "0") * bool(fraction) + tail.replace("Z", "+00:00")
-        ).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None  # A leap second, or the first or last day of the calendar.
+        return datetime.fromisoformat(head + fraction.ljust(7, "0") * bool(fraction) + tail.replace("Z", "+00:00"))
+    except ValueError:
+        return None  # A leap second, which no calendar here can place.

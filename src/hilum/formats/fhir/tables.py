@@ -1,7 +1,8 @@
 """The resources and datatypes of FHIR R4 (4.0.1): which elements each has, read from the tables beside this file.
 
 ``r4_elements.txt`` has one block per type or nested part. Its first line is the name and ``resource``, ``type`` or ``part``;
-then follows one line per element: name, min, max, types with ``|`` between (a Reference names its permitted targets), and
+then follows one line per element: name, min, max, types with ``|`` between (a Reference names its permitted targets, a
+Quantity whether it is a SimpleQuantity), and
 the value set of a required binding. ``r4_codes.txt`` has the codes of these value sets; where a Coding or CodeableConcept is
 bound they are ``system|code``. ``tools/fhir_tables.py`` makes both.
 """
@@ -29,7 +30,7 @@ class Element:
     check: Check | None
     """Whether a JSON value is of the primitive type; None when the type is complex."""
     targets: frozenset[str] | None
-    """Resource types a Reference may point to; None when any."""
+    """Resource types a Reference may point to, None when any; SimpleQuantity for a Quantity that must be simple."""
     codes: frozenset[str] | None
     value_set: str | None
     order: int

@@ -291,6 +291,8 @@ class _Walk:
         self.object(value, element.shape or element.resolved(), where, root)
         if kind == "Reference":
             self.reference(value, element, where, root)
+        elif kind == "Quantity" and element.targets is not None and "comparator" in value:
+            self.broken("sqty-1", "a simple quantity has no comparator", where, "comparator")
         elif element.codes is not None and not _in_value_set(value, kind, element.codes):
             self.tell("code-invalid", f"No coding is in the required value set {element.value_set}.", where)
 

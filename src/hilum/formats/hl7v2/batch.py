@@ -13,7 +13,7 @@ from hilum.formats.hl7v2.message import Message
 Kind = Literal["FHS", "BHS", "MSH", "BTS", "FTS", "prose"]
 
 # A header or trailer at the start of a line; files that were joined or recorded may have a mark or frame bytes there.
-_START = re.compile(rb"(?:\A|[\r\n\x0b\x1c])(?:\xef\xbb\xbf|\x0b)*(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9]|\Z)")
+_START = re.compile(rb"(?:\A|[\r\n\x0b\x1c])(?:\xef\xbb\xbf|\x0b)*(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9 \t]|\Z)")
 _SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9\s]|\Z)")
 _AROUND = b"\r\n\x0b\x1c\x1a"
 _BLANK = _AROUND + b" \t"
@@ -179,12 +179,13 @@ def _message_bytes(data: bytes, start: int, end: int) -> bytes:
 
 
 def _last_segment(data: bytes, start: int, end: int) -> int:
-    """Where the last line that looks like a segment ends, its line end included."""
+    """Where the last line that looks like a segment, if only like a broken one, ends, its line end included."""
     stop = end
+    separator = data[start + 3 : start + 4]
     while stop > start:
         content = len(data[start:stop].rstrip(_BLANK)) + start if data[stop - 1] in _BLANK else stop
         begin = max(data.rfind(b"\r", start, content), data.rfind(b"\n", start, content), start - 1) + 1
-        if begin <= start or _SEGMENT.match(data, begin, content):
+        if begin <= start or data.find(separator, begin, content) >= 0 or _SEGMENT.match(data, begin, content):
             break
         stop = begin
     return stop

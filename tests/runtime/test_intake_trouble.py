@@ -80,11 +80,17 @@ def test_a_cut_connection_costs_its_batch_and_nothing_else(database_url: str) ->
     @story(database_url)
     async def _(pool: asyncpg.Pool, intake: Intake) -> None:
         await take(intake, report("U-1"))
-        await pool.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        )
-        outcomes = await asyncio.gather(*(take(intake, report(f"U-{n}")) for n in (2, 3)), return_exceptions=True)
-        assert any(isinstance(o, Exception) for o in outcomes), "the connection was cut, somebody must have noticed"
+        # A lock holds the batch inside its transaction until its connection is cut: there is no later moment to miss it.
+        async with pool.acquire() as other, other.transaction():
+            await other.execute("LOCK TABLE event IN EXCLUSIVE MODE")
+            batch = asyncio.gather(*(take(intake, report(f"U-{n}")) for n in (2, 3)), return_exceptions=True)
+            while not await other.fetchval(
+                """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+            ):
+                await asyncio.sleep(0.01)
+            outcomes = await batch
+        assert all(isinstance(o, Exception) for o in outcomes), "what was not committed is not acknowledged"
         await take(intake, report("U-2"), report("U-3"))
         assert await numbers(pool, "event") == [1, 2, 3]
 

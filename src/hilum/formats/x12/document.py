@@ -34,16 +34,21 @@ class Separators:
         return "".join(dict.fromkeys(self.element + self.component + self.segment + (self.repetition or "")))
 
 
-@dataclass(slots=True, eq=False)
 class Loop:
-    """One occurrence of a loop: its own segments in order, and the loops inside it in order."""
+    """One occurrence of a loop: its own segments in order, and the loops inside it in order.
 
-    use: LoopUse
-    parent: Loop | None
-    segments: list[Segment] = field(default_factory=list)
-    loops: list[Loop] = field(default_factory=list)
-    number: int = 1
-    """The number of its first segment, counted from 1 at the ST."""
+    ``number`` is that of its first segment, counted from 1 at the ST. Written out rather than as a dataclass: a walk makes
+    thousands of them.
+    """
+
+    __slots__ = ("loops", "number", "parent", "segments", "use")
+
+    def __init__(self, use: LoopUse, parent: Loop | None, number: int = 1) -> None:
+        self.use = use
+        self.parent = parent
+        self.number = number
+        self.segments: list[Segment] = []
+        self.loops: list[Loop] = []
 
     @property
     def name(self) -> str:

@@ -62,6 +62,8 @@ class Node:
     by_name: dict[str, tuple[Place, ...]] = field(default_factory=dict)
     choices: dict[str, Choice] = field(default_factory=dict)
     required: tuple[Place, ...] = ()
+    first_position: int = 0
+    """The position of the segment that opens it."""
     blank: list[int] = field(default_factory=list)
     """A count of zero for each place, to be copied."""
 
@@ -105,6 +107,7 @@ class Grammar:
         node.by_name = {name: tuple(places) for name, places in named.items()}
         node.choices = {name: _choice(places) for name, places in named.items()}
         node.required = tuple(place for place in node.places if place.required)
+        node.first_position = node.places[0].position
         node.blank = [0] * len(node.places)
         return node
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from hilum.formats.findings import Severity
 from hilum.formats.x12 import envelope
 from hilum.formats.x12.document import Group, Interchange, Segment, Separators, Transaction, X12Error, X12Finding, value
+from hilum.formats.x12.pieces import Pieces, split
 from hilum.formats.x12.separators import BLANKS, LOOK_AHEAD, Opening, find_opening, opening_at
 
 SEGMENT_LONGEST = 4 << 20
@@ -130,10 +131,11 @@ class Reader:
         yield from body.close_interchange()
         self.interchange = None
 
-    def _slice(self, separators: Separators) -> tuple[list[str], bool, bool] | None:
-        """The next segments as they were written, whether the last one has no terminator, whether an ISA may be in them.
+    def _slice(self, separators: Separators) -> tuple[str, bool] | None:
+        """The next segments as they were written, without the last one's terminator, and whether it has none.
 
-        None at the end. They reach to the end of an IEA where one is in the text at hand, so that no more is split than belongs together.
+        None at the end. They reach to the end of an IEA where one is in the text at hand, so that no more is split than belongs
+        together.
         """
         terminator = separators.segment
         while True:
@@ -145,17 +147,20 @@ class Reader:
             if end >= 0:
                 taken = self.text[:end]
                 self.text = self.text[end + len(terminator) :]
-                return taken.split(terminator), False, "ISA" in taken
+                return taken, False
             if len(self.text) > SEGMENT_LONGEST:
                 text = f"a segment does not end within {SEGMENT_LONGEST:,} characters; is the terminator after ISA16 right?"
                 raise X12Error("004", text, line=self.line)
             if not self._more():
                 last, self.text = self.text, ""
-                return ([last], True, "ISA" in last) if last.strip(BLANKS + "\x00\x1a") else None
+                return (last, True) if last.strip(BLANKS + "\x00\x1a") else None
 
-    def give_back(self, pieces: list[str], terminator: str, unterminated: bool) -> None:
-        """Take segments that do not belong to this interchange back into the text."""
-        self.text = terminator.join(pieces) + ("" if unterminated else terminator) + self.text
+    def note(self, pieces: Pieces, at: int, number: int, count: int) -> None:
+        """Keep where wanted segments stand, of ``count`` segments numbered from ``number`` at piece ``at``."""
+        for wanted in self.wanted:
+            if number <= wanted < number + count:
+                start, end = pieces.span(at + wanted - number)
+                self.spans[wanted] = self.slice_offset + start, self.slice_offset + end
 
 
 class _Body:
@@ -171,50 +176,52 @@ class _Body:
         self.first_segment = 0
         self.ended = False
         self.trailer_line = interchange.line
+        # The first three characters of segments that are looked at one by one; an empty text is no segment.
+        three = (name if len(name) == 3 else name + separators.element for name in _ENVELOPE)
+        self.marks = frozenset({"", "ST", "SE", "GS", "GE", *three})
 
-    def take(
-        self, pieces: list[str], unterminated: bool, openings: bool
-    ) -> Iterator[Transaction | Group | Interchange]:
-        """Sort segments in; stops after an IEA or before an ISA and gives the rest back to the reader."""
-        reader, newline = self.reader, self.reader.newline
-        element, terminator = self.separators.element, self.separators.segment
-        per_piece = 1 if terminator == newline else 0
-        line, number, wanted = reader.line, reader.segment_number, reader.wanted
-        for at, piece in enumerate(pieces):
-            text = piece.strip(BLANKS) if per_piece else piece.lstrip(BLANKS)
-            here = line
-            if newline in piece or per_piece:
-                here = line + piece.count(newline, 0, len(piece) - len(piece.lstrip(BLANKS)))
-                line += piece.count(newline) + per_piece
-            if "\n" in text or "\r" in text:
-                text = text.replace("\r", "").replace("\n", "")
-            if not text:
+    def take(self, taken: str, unterminated: bool) -> Iterator[Transaction | Group | Interchange]:
+        """Sort segments in; stops after an IEA or before an ISA and gives the rest back to the reader.
+
+        What lies between the segments of envelopes is taken in runs: this is where a long file spends its time.
+        """
+        reader, terminator, element = self.reader, self.separators.segment, self.separators.element
+        pieces = split(taken, reader.line, terminator, reader.newline)
+        texts, lines = pieces.texts, pieces.lines
+        marks, number, done = self.marks, reader.segment_number, 0
+        stops = [at for at, text in enumerate(texts) if text[:3] in marks]
+        for at in (*stops, len(texts)):
+            if at > done:
+                run = texts[done:at]
+                if reader.wanted:
+                    reader.note(pieces, done, number + 1, len(run))
+                if self.segments:
+                    self.segments += [text.split(element) for text in run]
+                    self.texts += run
+                    self.lines += lines[done:at]
+                else:
+                    self.complain("024", "a segment stands outside of any transaction", lines[done], None)
+                number += len(run)
+            done = at + 1
+            if at == len(texts) or not texts[at]:
                 continue
-            number += 1
-            if number in wanted:
-                start = reader.slice_offset + sum(len(p) + len(terminator) for p in pieces[:at])
-                start += len(piece) - len(piece.lstrip(BLANKS))
-                reader.spans[number] = start, start + len(piece.strip(BLANKS) if per_piece else piece.lstrip(BLANKS))
-            segment = text.split(element)
-            name = segment[0]
-            if self.segments and name not in _ENVELOPE and not (openings and text.startswith("ISA")):
-                self.segments.append(segment)
-                self.texts.append(text)
-                self.lines.append(here)
-                continue
-            reader.line, reader.segment_number = here, number
-            if text.startswith("ISA") and _opens(rest := [piece.lstrip(BLANKS), *pieces[at + 1 :]], terminator):
-                reader.segment_number = number - 1
-                reader.give_back(rest, terminator, unterminated)
+            reader.line, reader.segment_number = lines[at], number
+            ending = "" if unterminated else terminator
+            if texts[at].startswith("ISA") and opening_at(rest := pieces.rest(at).lstrip(BLANKS), 0) is not None:
+                reader.text = rest + ending + reader.text
                 self.ended = True
                 return
-            yield from self.envelope(segment, text, here)
+            number += 1
+            reader.segment_number = number
+            if reader.wanted:
+                reader.note(pieces, at, number, 1)
+            yield from self.envelope(texts[at].split(element), texts[at], lines[at])
             if self.ended:
-                reader.line = line
-                if at + 1 < len(pieces):
-                    reader.give_back(pieces[at + 1 :], terminator, unterminated)
+                reader.line = pieces.end_line(at)
+                if at + 1 < len(texts):
+                    reader.text = pieces.rest(at + 1) + ending + reader.text
                 return
-        reader.line, reader.segment_number = line, number
+        reader.line, reader.segment_number = pieces.end_line(len(texts) - 1), number
 
     def envelope(self, segment: Segment, text: str, line: int) -> Iterator[Transaction | Group]:
         """A segment that is not inside a transaction, or ends it."""
@@ -331,10 +338,6 @@ class _Body:
         line = self.trailer_line if found.trailer is not None else self.reader.line
         found.findings += envelope.trailer_findings(found, self.reader.group_count, line)
         yield found
-
-
-def _opens(pieces: list[str], terminator: str) -> bool:
-    return opening_at(terminator.join(pieces[:40]), 0) is not None
 
 
 _ENVELOPE = frozenset({"ISA", "IEA", "GS", "GE", "ST", "SE", "TA1", "ISB", "ISE"})

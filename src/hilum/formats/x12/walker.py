@@ -7,6 +7,7 @@ not of the set (6), not possible here (2). What belonged to a loop whose opening
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from hilum.formats.findings import Severity
@@ -58,35 +59,46 @@ def _foreign(definition: SetDefinition, version: str) -> bool:
     return definition.guide and len(version) >= 10 and version[:10] != definition.convention[:10]
 
 
+class _Frame:
+    """An open loop: what it may hold, how far it has come, and how often each place was filled."""
+
+    __slots__ = ("choices", "counts", "loop", "node", "outer", "position")
+
+    def __init__(self, node: Node, loop: Loop, outer: _Frame | None) -> None:
+        self.node = node
+        self.choices = node.choices
+        self.loop = loop
+        self.outer = outer
+        self.position = 0
+        self.counts = node.blank.copy()
+
+
 class _Walker:
     def __init__(self, transaction: Transaction, definition: SetDefinition, grammar: Grammar) -> None:
         self.transaction, self.definition, self.grammar = transaction, definition, grammar
         self.findings: list[X12Finding] = []
         self.root = Loop(grammar.root.use, None)
         transaction.root = self.root
-        # The open loops, outermost first: what they may hold, how far they have come, how often each place was filled.
-        self.nodes: list[Node] = [grammar.root]
-        self.loops: list[Loop] = [self.root]
-        self.positions: list[int] = [0]
-        self.counts: list[list[int]] = [grammar.root.blank.copy()]
+        self.frame = _Frame(grammar.root, self.root, None)
+        """The innermost open loop."""
         self.number = 0
         self.lost: frozenset[str] = frozenset()
         """Segment ids that may belong to a loop whose opening segment was left out."""
 
     def run(self) -> None:
-        nodes, loops, positions, all_counts = self.nodes, self.loops, self.positions, self.counts
         transaction, separators = self.transaction, self.transaction.separators
-        for number, (segment, text) in enumerate(zip(transaction.segments, transaction.texts, strict=True), 1):
+        number = 0
+        for segment, text in zip(transaction.segments, transaction.texts, strict=True):
+            number += 1
             name = segment[0]
             place: Place | None = None
-            level = len(nodes) - 1
-            while level >= 0:
-                choice = nodes[level].choices.get(name)
+            frame: _Frame | None = self.frame
+            while frame is not None:
+                choice = frame.choices.get(name)
                 if choice is not None:
                     at, by_code, others = choice
-                    candidates = by_code.get(segment[at], others) if 0 < at < len(segment) else others
-                    position, counts = positions[level], all_counts[level]
-                    for candidate in candidates:
+                    position, counts = frame.position, frame.counts
+                    for candidate in by_code.get(segment[at], others) if 0 < at < len(segment) else others:
                         if (
                             candidate.position >= position
                             and counts[candidate.index] < candidate.max
@@ -95,61 +107,59 @@ class _Walker:
                             place = candidate
                             break
                     else:
-                        level -= 1
+                        frame = frame.outer
                         continue
                     break
-                level -= 1
-            self.number = number
-            if place is None or self.lost:
-                level, place = self.recover(segment, level, place)
-                if place is None:
+                frame = frame.outer
+            if place is None or frame is None or self.lost:
+                self.number = number
+                frame, place = self.recover(segment, frame, place)
+                if frame is None or place is None:
                     continue
-            # From here on the place is settled: leave the loops inside its level, count it, check it.
-            while len(nodes) - 1 > level:
-                self.close()
-            positions[level] = place.position
-            all_counts[level][place.index] += 1
+            # From here on the place is settled: leave the loops inside its own, count it, check it.
+            if frame is not self.frame:
+                self.number = number
+                while self.frame is not frame:
+                    self.close()
+            frame.position = place.position
+            frame.counts[place.index] += 1
             if place.opens:
-                self.open(place, segment)
+                self.open(place, segment, number)
             else:
-                loops[-1].segments.append(segment)
+                frame.loop.segments.append(segment)
             match = place.match
-            if match is None:
-                place.seen += 1
-                if place.seen >= COMPILE_AFTER:
-                    self.grammar.compile(place)
+            if match is None or not match(text):
+                self.number = number
                 self.explain(place, segment)
-            elif not match(text):
-                self.explain(place, segment)
-        self.number = len(transaction.segments)
-        while nodes:
-            self.close()
+        self.number = number
+        last: _Frame | None = self.frame
+        while last is not None:
+            last = self.close()
 
     # --- loops ---------------------------------------------------------------------------------------------------------
 
-    def open(self, place: Place, segment: Segment) -> None:
-        parent = self.loops[-1]
-        last = len(place.opens) - 1
-        for depth, node in enumerate(place.opens):
-            loop = Loop(node.use, parent, number=self.number)
+    def open(self, place: Place, segment: Segment, number: int) -> None:
+        frame = self.frame
+        for node in place.opens:
+            parent = frame.loop
+            loop = Loop(node.use, parent, number)
             parent.loops.append(loop)
-            counts = node.blank.copy()
-            counts[0] = 1
-            self.nodes.append(node)
-            self.loops.append(loop)
-            self.positions.append(node.places[0].position)
-            self.counts.append(counts)
-            if depth == last:
-                loop.segments.append(segment)
-            parent = loop
+            frame = _Frame(node, loop, frame)
+            frame.counts[0] = 1
+            frame.position = node.first_position
+        frame.loop.segments.append(segment)
+        self.frame = frame
 
-    def close(self) -> None:
+    def close(self) -> _Frame | None:
         """Leave the innermost loop; what it should have had and has not is missing."""
-        node, loop, counts = self.nodes.pop(), self.loops.pop(), self.counts.pop()
-        self.positions.pop()
-        for place in node.required:
+        frame = self.frame
+        counts = frame.counts
+        for place in frame.node.required:
             if not counts[place.index]:
-                self.missing(place, loop)
+                self.missing(place, frame.loop)
+        if frame.outer is not None:
+            self.frame = frame.outer
+        return frame.outer
 
     # --- what is wrong ---------------------------------------------------------------------------------------------------
 
@@ -211,8 +221,15 @@ class _Walker:
         return next((node.by_name.get(name, ()) for node in self.grammar.nodes.values() if node.use is loop.use), ())
 
     def explain(self, place: Place, segment: Segment) -> None:
+        if place.match is None:
+            place.seen += 1
+            if place.seen >= COMPILE_AFTER:
+                self.grammar.compile(place)
+        if len(self.findings) >= FINDINGS_MAX:
+            return
+        loop = self.frame.loop
         if place.use.usage == "N":
-            self.find("I4", f"{place.name} is not used here", place.name, self.loops[-1], snip=2)
+            self.find("I4", f"{place.name} is not used here", place.name, loop, snip=2)
             return
         definition, transaction = self.definition, self.transaction
         problems = explain(
@@ -232,7 +249,7 @@ class _Walker:
                     level="element",
                     snip=problem.snip,
                     transaction=transaction.control_number,
-                    loop=self.loops[-1].name,
+                    loop=loop.name,
                     segment=place.name,
                     segment_number=self.number,
                     element=problem.element,
@@ -242,31 +259,33 @@ class _Walker:
                 )
             )
 
-    def recover(self, segment: Segment, level: int, place: Place | None) -> tuple[int, Place | None]:
+    def recover(
+        self, segment: Segment, frame: _Frame | None, place: Place | None
+    ) -> tuple[_Frame | None, Place | None]:
         """The place of a segment that no loop takes in order; or of one that comes after a segment was left out."""
         name = segment[0]
         if self.lost:
             if name in self.lost and (place is None or not place.opens):
-                return level, None
+                return None, None
             self.lost = frozenset()
             if place is not None:
-                return level, place
-        for level in range(len(self.nodes) - 1, -1, -1):
-            # The opening segment of an open loop comes again by opening another one, which the level outside decides.
-            named = [p for p in self.nodes[level].by_name.get(name, ()) if p.index or p.opens or not level]
+                return frame, place
+        frame = self.frame
+        while frame is not None:
+            # The opening segment of an open loop comes again by opening another one, which the loop outside decides.
+            named = [p for p in frame.node.by_name.get(name, ()) if p.index or p.opens or frame.outer is None]
             fitting = [p for p in named if p.fits(segment, self.transaction.separators)]
-            ahead = [p for p in named if p.position >= self.positions[level]]
             if fitting:
-                return level, self.irregular(level, fitting)
-            if ahead and len({p.use for p in ahead}) == 1 and len(named) == 1:
-                return level, self.irregular(level, named)
+                return frame, self.irregular(frame, fitting)
+            if len(named) == 1 and named[0].position >= frame.position:
+                return frame, self.irregular(frame, named)
+            frame = frame.outer
         self.leave_out(segment)
-        return 0, None
+        return None, None
 
-    def irregular(self, level: int, places: list[Place]) -> Place:
+    def irregular(self, frame: _Frame, places: list[Place]) -> Place:
         """Of the places that a segment fits by its codes, the one it is too often or too late at."""
-        position, counts = self.positions[level], self.counts[level]
-        loop = self.loops[level]
+        position, counts, loop = frame.position, frame.counts, frame.loop
         ahead = [p for p in places if p.position >= position]
         place = (ahead or places)[0]
         if not ahead:
@@ -279,12 +298,19 @@ class _Walker:
                 self.find("5", f"{place.name} comes more often than {place.max} times", place.name, loop)
         return place
 
+    def frames(self) -> Iterator[_Frame]:
+        """The open loops, innermost first."""
+        frame: _Frame | None = self.frame
+        while frame is not None:
+            yield frame
+            frame = frame.outer
+
     def leave_out(self, segment: Segment) -> None:
         name = segment[0]
-        loop = self.loops[-1]
+        loop = self.frame.loop
         if name in self.grammar.names:
             self.find("2", f"{_shown(name)} is not possible here", _shown(name), loop)
-            opened = [p.opens[0] for node in self.nodes for p in node.by_name.get(name, ()) if p.opens]
+            opened = [p.opens[0] for frame in self.frames() for p in frame.node.by_name.get(name, ()) if p.opens]
             self.lost = frozenset(n for node in opened for n in node.by_name if n != name)
         elif any(name in dictionary(release).segments for release in RELEASES):
             self.find("6", f"{_shown(name)} is no segment of this transaction set", _shown(name), loop)

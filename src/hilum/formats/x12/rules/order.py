@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from hilum.formats.x12.dates import real_date
 from hilum.formats.x12.document import Loop, Segment, Transaction, value
 from hilum.formats.x12.rules import Rule
 from hilum.formats.x12.rules.item_numbers import check_item_numbers
@@ -87,21 +88,26 @@ def check_dates(transaction: Transaction, report: Report) -> None:
     root = transaction.root
     if root is None:
         return
-    ordered = value(root.first("BEG"), 5)
+    ordered = _day(root.first("BEG"), 5)
     for loop in (root, *root.inside("PO1")):
-        dates = {value(segment, 1): (segment, value(segment, 2)) for segment in loop.every("DTM")}
+        dates = {value(segment, 1): segment for segment in loop.every("DTM")}
         for opens, closes in (("064", "063"), ("037", "038"), ("064", "001"), ("037", "001")):
-            if opens in dates and closes in dates:
-                (_, first), (segment, last) = dates[opens], dates[closes]
-                if first is not None and last is not None and len(first) == len(last) and last < first:
-                    report("850-dates", "the window closes before it opens", loop=loop, segment=segment, element=2)
+            if _before(_day(dates.get(closes), 2), _day(dates.get(opens), 2)):
+                text = "the window closes before it opens"
+                report("850-dates", text, loop=loop, segment=dates[closes], element=2)
         for kind in ("002", "010", "001"):
-            if kind not in dates:
-                continue
-            asked, wanted = dates[kind]
-            if wanted is not None and ordered is not None and len(wanted) == len(ordered) and wanted < ordered:
+            if _before(_day(dates.get(kind), 2), ordered):
                 text = "this is wanted before it was ordered"
-                report("850-dates", text, loop=loop, segment=asked, element=2, severity="warning")
+                report("850-dates", text, loop=loop, segment=dates[kind], element=2, severity="warning")
+
+
+def _day(segment: Segment | None, at: int) -> str | None:
+    said = value(segment, at)
+    return said if said is not None and real_date(said) else None
+
+
+def _before(day: str | None, other: str | None) -> bool:
+    return day is not None and other is not None and len(day) == len(other) and day < other
 
 
 def check_changes(transaction: Transaction, report: Report) -> None:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import orjson
 import pytest
-from typer.testing import CliRunner, Result
+from tests.cli.format_terminal import hilum
 
-from hilum.cli import application
 from hilum.formats.recognition import recognise
 
-ROOT = Path(__file__).parents[2]
 COMMANDS = ("parse", "validate", "ack", "convert")
 
 ADMITTED = (
@@ -36,35 +32,6 @@ required = true
 name = "amount"
 type = "decimal"
 """
-
-
-class Terminal:
-    """A person in a folder who types commands."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.app = application(known_connectors=(), reconcile=lambda: None)
-
-    def file(self, name: str, content: bytes) -> str:
-        path = self.folder / name
-        path.write_bytes(content)
-        return str(path)
-
-    def types(self, *words: str, stdin: bytes = b"", code: int | None = None) -> Result:
-        result = CliRunner().invoke(self.app, list(words), input=stdin, env={"COLUMNS": "200"})
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert result.exit_code in (0, 1, 2)
-        assert "Traceback" not in result.output and "Defect" not in result.output, result.output
-        assert code is None or result.exit_code == code, result.output
-        return result
-
-    def reads(self, *words: str, stdin: bytes = b"", code: int | None = None):
-        return orjson.loads(self.types(*words, "--json", stdin=stdin, code=code).stdout)
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
-    return Terminal(tmp_path)
 
 
 # --- parse ----------------------------------------------------------------------------------------------------------
@@ -293,11 +260,6 @@ def test_an_option_that_makes_no_sense_is_told(terminal, command, tmp_path):
         assert "cannot be read" in terminal.types(command, "--layout", str(tmp_path), good, code=2).stderr
         wrong = terminal.file("wrong.toml", b"columns = 3")
         assert "a list is wanted" in terminal.types(command, "--layout", wrong, good, code=2).stderr
-
-
-def hilum(*words: str, **how) -> subprocess.Popen[bytes]:
-    source = f"import sys; sys.argv[0] = 'hilum'; sys.path.insert(0, {str(ROOT / 'src')!r}); from hilum.app import main; main()"
-    return subprocess.Popen([sys.executable, "-c", source, *words], stderr=subprocess.PIPE, **how)
 
 
 def test_a_reader_who_goes_away_early_is_no_traceback(tmp_path):

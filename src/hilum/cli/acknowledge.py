@@ -97,25 +97,41 @@ def ack(
 def _answer(
     file: Opened, kind: str | None, codes: Codes | None, number: int, at: datetime
 ) -> tuple[bytes | None, list[Finding]]:
-    module = file.module
-    name = file.format.name
+    """The bytes of the answer, None when the document earns none, and what is wrong with it."""
+    module, name = file.module, file.format.name
     document: Any = None
     try:
         document = module.parse(file.whole())
-        found: list[Finding] = module.validate(document, codes) if name == "x12" else module.validate(document)
     except FormatError as error:
         found = [error.finding]
-    if name == "x12":
-        if document is None:
-            return None, found
-        answer = module.acknowledge(document, found, kind=kind, control_number=number, now=at)
-        return module.write(answer), found
+    else:
+        found = _all_findings(module, document, codes) if name == "x12" else module.validate(document)
     if name == "hl7v2":
         return _hl7(module, document, found, number, at), found
-    if name == "fhir":
-        return module.write(module.acknowledge(document, found)), found
-    answer = module.acknowledge(document, found, now=at)
+    if name == "x12":
+        if document is None:
+            return None, found  # Without an ISA nobody knows whom to answer.
+        if not any(interchange.groups or not interchange.acknowledgements for interchange in document.interchanges):
+            return None, found  # Nothing but TA1 segments.
+        try:
+            answer = module.acknowledge(document, found, kind=kind, control_number=number, now=at)
+        except FormatError as nothing:
+            return None, [*found, nothing.finding]
+    elif name == "cxml":
+        if document is not None and document.kind == "Response":
+            return None, found
+        answer = module.acknowledge(document, found, payload_id=f"{number}@hilum", timestamp=at.isoformat())
+    else:
+        answer = module.acknowledge(document, found)
     return module.write(answer), found
+
+
+def _all_findings(x12: Any, document: Any, codes: Codes | None) -> list[Finding]:
+    """Not the first few hundred: a transaction that nobody looked at must not be accepted."""
+    found: list[Finding] = list(document.envelope_findings)
+    for transaction in document.transactions:
+        found += x12.check(transaction, codes)
+    return found
 
 
 def _hl7(module: Any, document: Any, found: list[Finding], number: int, at: datetime) -> bytes | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import typer
 
@@ -24,6 +23,8 @@ from hilum.cli.validate import Codes, CodesOption, checked_transactions, code_li
 from hilum.formats import tabular
 from hilum.formats.canonical import Canonical, Record, as_json
 from hilum.formats.findings import Finding, FormatError
+
+_SMALL_BYTES = 1 << 20
 
 
 def convert(
@@ -57,10 +58,7 @@ def convert(
 
 def _converted(file: Opened, codes: Codes | None, outcome: Outcome) -> Iterator[Canonical]:
     if file.format.name == "x12":
-        for transaction, found in checked_transactions(file, codes):
-            _tell(file, found, outcome)
-            if transaction is not None:
-                yield from _one(file, transaction, outcome)
+        yield from _x12(file, codes, outcome)
     elif file.format.name == "table":
         for row, wrong in tabular.rows(file.chunks(), layout_of(file)):
             _tell(file, list(wrong), outcome)
@@ -73,12 +71,24 @@ def _converted(file: Opened, codes: Codes | None, outcome: Outcome) -> Iterator[
         yield from file.module.convert(document)
 
 
-def _one(file: Opened, transaction: Any, outcome: Outcome) -> Iterator[Canonical]:
-    """One transaction; what it lacks is told, and the next one comes."""
-    try:
-        yield from file.module.convert(transaction)
-    except FormatError as error:
-        _tell(file, [error.finding], outcome)
+def _x12(file: Opened, codes: Codes | None, outcome: Outcome) -> Iterator[Canonical]:
+    """Transaction by transaction; what one lacks is told, and the next one comes."""
+    from hilum.formats.x12.conversion.acknowledgement import interchange_acknowledgement  # Loaded for X12 alone.
+
+    data, chunks = file.whole_when_small(_SMALL_BYTES)
+    if data is not None:
+        # A TA1 stands outside of every transaction; files of them are small.
+        for interchange in file.module.parse(data).interchanges:
+            if (answer := interchange_acknowledgement(interchange)) is not None:
+                yield answer
+    for transaction, found in checked_transactions(file, chunks, codes):
+        _tell(file, found, outcome)
+        if transaction is None:
+            continue
+        try:
+            yield from file.module.convert_transaction(transaction)
+        except FormatError as error:
+            _tell(file, [error.finding], outcome)
 
 
 def _tell(file: Opened, found: list[Finding], outcome: Outcome) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -111,6 +112,17 @@ class Opened:
                     " as they come"
                 )
         return b"".join(parts)
+
+    def whole_when_small(self, most_bytes: int) -> tuple[bytes | None, Iterator[bytes]]:
+        """All of it when it is no larger than this, else None; and the chunks of it in either case."""
+        parts, size = [], 0
+        chunks = self.chunks()
+        for chunk in chunks:
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most_bytes:
+                return None, chain(parts, chunks)
+        return b"".join(parts), iter(parts)
 
     @property
     def module(self) -> Any:

@@ -26,6 +26,7 @@ from hilum.cli.parse import read
 from hilum.cli.platform import JsonOption, console, usage
 from hilum.formats import tabular
 from hilum.formats.findings import Finding, FormatError
+from hilum.formats.recognition import FORMATS
 
 CodesOption = Annotated[
     Path | None,
@@ -85,7 +86,7 @@ def _findings(file: Opened, codes: Codes | None) -> Iterator[Finding]:
     """All findings of a file; one that cannot be read is a finding too. X12 and tables are read as they come."""
     try:
         if file.format.name == "x12":
-            for _, found in checked_transactions(file, codes):
+            for _, found in checked_transactions(file, file.chunks(), codes):
                 yield from found
         elif file.format.name == "table":
             for _, rows_found in tabular.rows(file.chunks(), layout_of(file)):
@@ -96,12 +97,14 @@ def _findings(file: Opened, codes: Codes | None) -> Iterator[Finding]:
         yield error.finding
 
 
-def checked_transactions(file: Opened, codes: Codes | None) -> Iterator[tuple[Any | None, list[Finding]]]:
+def checked_transactions(
+    file: Opened, chunks: Iterator[bytes], codes: Codes | None
+) -> Iterator[tuple[Any | None, list[Finding]]]:
     """Each X12 transaction with what is wrong with it, as soon as it was read; None for findings on groups and interchanges."""
     x12 = file.module
     around: list[Finding] = []
     report: Callable[[Finding], None] = around.append
-    for transaction in x12.transactions(file.chunks(), report):
+    for transaction in x12.transactions(chunks, report):
         if around:
             yield None, around.copy()
             around.clear()
@@ -119,10 +122,9 @@ def code_lists(path: Path | None) -> Codes | None:
     """Code lists by name from the user's file; exit 2 with a sentence when it is none."""
     if path is None:
         return None
-    from hilum.formats.x12 import codes
-
     try:
-        return codes.read_codes(path.read_bytes())
+        lists: Codes = FORMATS["x12"].module.read_codes(path.read_bytes())
+        return lists
     except OSError as error:
         usage(f"{path} cannot be read: {error.strerror}")
     except FormatError as wrong:

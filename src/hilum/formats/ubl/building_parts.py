@@ -13,7 +13,6 @@ from hilum.formats.ubl.document import CAC, CBC
 from hilum.formats.ubl.parts import CLASS_CODES, CODES, ITEM_CODES
 from hilum.formats.xml import Element
 
-
 _AUTHORITY = re.compile(r"[0-9]{4}")
 
 
@@ -125,8 +124,8 @@ def item(parent: Element, line: canonical.DocumentLine) -> Element:
         part for part in others if part.scheme is None or part.scheme in ITEM_CODES or _AUTHORITY.fullmatch(part.scheme)
     ]
     for part in standard[:1]:
-        scheme = ITEM_CODES.get(part.scheme, part.scheme) if part.scheme is not None else None
-        basic(inside(element, "StandardItemIdentification"), "ID", part.value, schemeID=scheme)
+        authority = ITEM_CODES.get(part.scheme, part.scheme) if part.scheme is not None else None
+        basic(inside(element, "StandardItemIdentification"), "ID", part.value, schemeID=authority)
     for part in others:
         if part not in standard and part.scheme is not None:
             code = CLASS_CODES.get(part.scheme, part.scheme)

@@ -65,7 +65,7 @@ def _order(document: UblDocument) -> canonical.Order | None:
         number=number,
         purpose="change" if change else "original",
         date=moment_at(root, "cbc:IssueDate"),
-        currency=text_at(root, "cbc:DocumentCurrencyCode"),
+        currency=_currency(root),
         buyer=party_at(root, "cac:BuyerCustomerParty/cac:Party"),
         seller=party_at(root, "cac:SellerSupplierParty/cac:Party"),
         ship_to=delivered_to(delivery),
@@ -76,6 +76,14 @@ def _order(document: UblDocument) -> canonical.Order | None:
         lines=_order_lines(root, response=False),
         allowances=allowances_of(root),
     )
+
+
+def _currency(root: Element) -> str | None:
+    """The document's currency, or, in 2.0 documents that name none, that of the first amount."""
+    told = text_at(root, "cbc:DocumentCurrencyCode")
+    if told is not None:
+        return told
+    return next((part.get("currencyID") for part in root.iter(f"{{{NS['cbc']}}}*") if part.get("currencyID")), None)
 
 
 def _start(delivery: Element | None, kind: str) -> str | None:
@@ -142,7 +150,7 @@ def _response(root: Element) -> canonical.OrderResponse | None:
         number=text_at(root, "cbc:ID"),
         status=RESPONSES.get(code, code) if code is not None else status,
         date=moment_at(root, "cbc:IssueDate"),
-        currency=text_at(root, "cbc:DocumentCurrencyCode"),
+        currency=_currency(root),
         buyer=party_at(root, "cac:BuyerCustomerParty/cac:Party"),
         seller=party_at(root, "cac:SellerSupplierParty/cac:Party"),
         lines=lines,
@@ -216,7 +224,7 @@ def _invoice(document: UblDocument) -> canonical.Invoice | None:
     total = inclusive if inclusive is not None else due
     if total is None:
         return None
-    currency = text_at(root, "cbc:DocumentCurrencyCode")
+    currency = _currency(root)
     lines = tuple(_invoice_line(line, currency) for line in lines_of(root))
     allowances, taxes = allowances_of(root), taxes_of(root, currency)
     meant = sum((line.amount for line in lines if line.amount is not None), ZERO) + sum(

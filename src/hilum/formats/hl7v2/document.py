@@ -63,10 +63,10 @@ def convert(document: Document) -> list[Acknowledgement | Record]:
 
 
 def _canonical(message: Message) -> Acknowledgement | Record:
-    kind = message.type or ""
-    if kind.partition("^")[0] not in ("ACK", "MCF") or "MSA" not in message:
+    kind = "unknown" if message.type is None else message.type
+    code = message.get("MSA-1") if kind.partition("^")[0] in ("ACK", "MCF") else None
+    if code is None:
         return Record(type=kind, control_number=message.control_id, content=tree(message))
-    code = message.get("MSA-1") or ""
     reasons = []
     for error in message.segments("ERR"):
         # ERR-3 from 2.5 on, the fourth component of ERR-1 before that (ch. 2.15.5).

@@ -18,7 +18,9 @@ from hilum.formats.hl7v2.message import Message
 
 NAMESPACE = "urn:hl7-org:v2xml"
 _SEGMENT = re.compile("[A-Z][A-Z0-9]{2}", re.ASCII)
-_PLACE = re.compile(r"[A-Za-z0-9_]+\.([1-9]\d{0,3})", re.ASCII)
+# More than any segment or type has, and few enough that a short element cannot become a long line of delimiters.
+_FIELD = re.compile(r"[A-Za-z0-9_]+\.([1-9]\d{0,2})", re.ASCII)
+_PART = re.compile(r"[A-Za-z0-9_]+\.([1-9]\d?)", re.ASCII)
 _ROOT = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?[A-Z][A-Z0-9]{2}(?:_[A-Z0-9]{3})?[\s/>]")
 _HEADERS = ("MSH", "FHS", "BHS")
 _SEGMENTS_MAX = 100_000
@@ -103,7 +105,7 @@ def _segment(element: Any, marks: Delimiters) -> str:
     name = _name(element)
     fields: dict[int, list[str]] = {}
     for child in element:
-        fields.setdefault(_number(child), []).append(_value(child, (marks.component, marks.subcomponent), marks))
+        fields.setdefault(_number(child, _FIELD), []).append(_value(child, (marks.component, marks.subcomponent), marks))
     texts = [marks.repetition.join(fields.get(number, ())) for number in range(1, max(fields, default=0) + 1)]
     if name in _HEADERS:
         texts[:2] = [marks.encoding]
@@ -116,7 +118,7 @@ def _value(element: Any, below: tuple[str, ...], marks: Delimiters) -> str:
         if _name(child) == "escape":
             continue
         if below:
-            parts[_number(child)] = _value(child, below[1:], marks)
+            parts[_number(child, _PART)] = _value(child, below[1:], marks)
     if not parts:
         return _leaf(element, marks)
     return below[0].join(parts.get(number, "") for number in range(1, max(parts) + 1))
@@ -147,8 +149,8 @@ def _trimmed(text: str) -> str:
     return text.strip() if "\n" in text else text
 
 
-def _number(element: Any) -> int:
-    match = _PLACE.fullmatch(_name(element))
+def _number(element: Any, shape: re.Pattern[str]) -> int:
+    match = shape.fullmatch(_name(element))
     if match is None:
         raise HL7ParseError(
             Code.DATA_TYPE,

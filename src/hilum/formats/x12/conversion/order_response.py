@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hilum.formats.canonical import Canonical, DocumentLine, OrderResponse
 from hilum.formats.x12.conversion import Converter
 from hilum.formats.x12.conversion.item_identifiers import named
 from hilum.formats.x12.conversion.line_details import allowances, dated, description, iso_date, needed, taxes
 from hilum.formats.x12.conversion.trading_parties import BUYERS, SELLERS, party
-from hilum.formats.x12.document import Loop, Segment, Transaction, component, value
+from hilum.formats.x12.document import Loop, Transaction, component, value
 from hilum.formats.x12.rules.line_amounts import unit_price
 from hilum.formats.x12.rules.report import amount
 
@@ -89,59 +91,70 @@ def _of_lines(lines: list[DocumentLine]) -> str:
 
 
 def _lines(loop: Loop, transaction: Transaction, whole: str | None) -> list[DocumentLine]:
-    is_order = loop.name == "PO1"
-    item = loop.first("PO1" if is_order else "POC")
+    """A line for each answer; one for a line that is not answered itself, with the status of the whole."""
+    ordered = _ordered(loop, transaction)
     answers = loop.inside("ACK")
     if not answers:
+        scheduled = _scheduled(loop) if ordered.promised is None else ordered.promised
         status = whole if whole in ("accepted", "rejected") else None
-        return [_line(loop, transaction, item, None, None, status)]
-    return [_line(loop, transaction, item, answer, answer.first("ACK"), None) for answer in answers]
+        return [replace(ordered, status=status, promised=scheduled)]
+    if len(answers) == 1:
+        scheduled = _scheduled(loop)
+        ordered = ordered if scheduled is None else replace(ordered, promised=scheduled)
+    else:
+        ordered = replace(ordered, quantity=None)
+    return [_answered(ordered, answer) for answer in answers]
 
 
-def _line(
-    loop: Loop,
-    transaction: Transaction,
-    item: Segment | None,
-    answer: Loop | None,
-    ack: Segment | None,
-    status: str | None,
-) -> DocumentLine:
+def _ordered(loop: Loop, transaction: Transaction) -> DocumentLine:
+    """The line as it was ordered, with the date that stands for the whole of it."""
     is_order = loop.name == "PO1"
-    code = value(ack, 1)
-    own, other = named(item, loop.first("LIN")), named(ack)
-    names = other if other.identifiers else own
-    unit = value(item, 3) if is_order else component(item, 5, 1, transaction.separators)
-    quantity = amount(ack, 2)
-    if quantity is None and len(loop.inside("ACK")) < 2:
-        quantity = amount(item, 2 if is_order else 3)
+    item = loop.first("PO1" if is_order else "POC")
+    names = named(item, loop.first("LIN"))
+    price, basis = (4, 5) if is_order else (6, 7)
     return DocumentLine(
         number=value(item, 1),
-        order_number=own.order_number,
-        order_line=own.order_line,
+        order_number=names.order_number,
+        order_line=names.order_line,
         identifiers=names.identifiers,
         description=description(loop.inside("PO1-PID", "POC-PID")),
-        quantity=quantity,
-        unit=unit if value(ack, 3) is None else value(ack, 3),
-        price=unit_price(amount(item, 4 if is_order else 6), value(item, 5 if is_order else 7)),
-        status=status if code is None else LINE.get(code, code),
-        promised=_promised(loop, answer, ack),
-        lot=own.lot if other.lot is None else other.lot,
-        serial=own.serial if other.serial is None else other.serial,
+        quantity=amount(item, 2 if is_order else 3),
+        unit=value(item, 3) if is_order else component(item, 5, 1, transaction.separators),
+        price=unit_price(amount(item, price), value(item, basis)),
+        promised=dated(loop.every("DTM"), *_PROMISED[:-1]),
+        lot=names.lot,
+        serial=names.serial,
         allowances=allowances(loop.inside("PO1-SAC", "POC-SAC"), None),
         taxes=taxes([loop]),
     )
 
 
-def _promised(loop: Loop, answer: Loop | None, ack: Segment | None) -> str | None:
-    said = iso_date(value(ack, 5))
-    if said is None and answer is not None:
-        said = dated(answer.every("DTM"), *_PROMISED)
-    if said is None and len(loop.inside("ACK")) < 2:
-        for schedule in loop.inside("PO1-SCH", "POC-SCH"):
-            said = iso_date(value(schedule.first("SCH"), 6))
-            if said is not None:
-                break
-    return dated(loop.every("DTM"), *_PROMISED[:-1]) if said is None else said
+def _answered(ordered: DocumentLine, answer: Loop) -> DocumentLine:
+    """What one ACK says of a line; what it does not say is as it was ordered."""
+    ack = answer.first("ACK")
+    code, unit, quantity = value(ack, 1), value(ack, 3), amount(ack, 2)
+    names = named(ack)
+    promised = iso_date(value(ack, 5))
+    if promised is None:
+        promised = dated(answer.every("DTM"), *_PROMISED)
+    return replace(
+        ordered,
+        identifiers=names.identifiers if names.identifiers else ordered.identifiers,
+        quantity=ordered.quantity if quantity is None else quantity,
+        unit=ordered.unit if unit is None else unit,
+        status=None if code is None else LINE.get(code, code),
+        promised=ordered.promised if promised is None else promised,
+        lot=ordered.lot if names.lot is None else names.lot,
+        serial=ordered.serial if names.serial is None else names.serial,
+    )
+
+
+def _scheduled(loop: Loop) -> str | None:
+    for schedule in loop.inside("PO1-SCH", "POC-SCH"):
+        day = iso_date(value(schedule.first("SCH"), 6))
+        if day is not None:
+            return day
+    return None
 
 
 CONVERTERS: dict[str, Converter] = {"855": responses, "865": responses}

@@ -43,6 +43,7 @@ _ISA_VALUES: dict[int, re.Pattern[str]] = {
     13: re.compile(r"[0-9]+"),
     14: re.compile(r"[01]"),
     15: re.compile(r"[PTI]"),
+    16: re.compile(r".", re.DOTALL),
 }
 
 

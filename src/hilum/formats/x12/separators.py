@@ -16,8 +16,11 @@ BLANKS = " \t\r\n"
 NO_SEPARATOR = "\x1f"
 """Stands for a component separator that an ISA does not have: a character that no data has."""
 
-# An element of an ISA has at most 15 characters; some are written longer, none is 80 long.
-_ISA = re.compile(r"ISA([^A-Za-z0-9 \r\n])(?:(?:(?!\1).){0,80}+\1){15}", re.DOTALL)
+# An element of an ISA has at most 15 characters; some are written longer, none is 80 long. The qualifiers have two, and a
+# newline where the file is wrapped; by them prose that says ISA is told from an ISA.
+_QUALIFIER = r"(?:(?!\1)[^ ]){0,4}+\1"
+_VALUE = r"(?:(?!\1|ISA\1).){0,80}+\1"
+_ISA = re.compile(f"ISA([^A-Za-z0-9 \r\n])(?:{_QUALIFIER}{_VALUE}){{4}}(?:{_VALUE}){{7}}", re.DOTALL)
 _LONGEST = 3 + 16 * 81
 _NEXT = "(?:GS|TA1|ISB|ISE|IEA|ST)"
 LOOK_AHEAD = _LONGEST + 64
@@ -58,9 +61,11 @@ def _read(text: str, match: re.Match[str]) -> Opening:
         segment = segment[:1]
     if not segment:
         newline = "\n" if "\n" in between else "\r" if "\r" in between else ""
-        if newline:
+        # Where the next line ends in the same character, that is the terminator and ISA16 is what is missing.
+        next_line = text[match.end() + len(between) :][:400].partition(newline)[0] if newline else component
+        if newline and not next_line.rstrip(BLANKS).endswith(component or newline):
             segment = newline
-        else:
+        elif component:
             component, segment = "", component
     if not component or component == element:
         component = NO_SEPARATOR
@@ -69,11 +74,13 @@ def _read(text: str, match: re.Match[str]) -> Opening:
     header.append("" if component == NO_SEPARATOR else component)
     at = text.find(segment, match.end() + (len(component) if header[16] else 0))
     end = at + len(segment) if 0 <= at <= match.end() + 48 else match.end() + len(visible[:1])
-    return Opening(match.start(), end, header, Separators(element, component, segment, _repetition(header, segment)))
+    return Opening(
+        match.start(), end, header, Separators(element, component, segment, _repetition(header, element + segment))
+    )
 
 
-def _repetition(header: Segment, segment: str) -> str | None:
+def _repetition(header: Segment, taken: str) -> str | None:
     said, version = header[11], header[12]
     if len(said) != 1 or said.isalnum() or said == " " or not version >= "00402":
         return None
-    return None if said in (header[16], segment, header[0]) else said
+    return None if said == header[16] or said in taken else said

@@ -101,6 +101,25 @@ def test_an_explanation_of_benefit_that_is_a_cent_off_stays_a_record(knee, cents
     assert isinstance(converted(knee, "ExplanationOfBenefit"), Record)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"), [("status", "cancelled"), ("outcome", "error"), ("outcome", "queued"), ("payment", {})]
+)
+def test_an_explanation_that_paid_nothing_yet_stays_a_record(knee, path, value):
+    resource(knee, "ExplanationOfBenefit")[path] = value
+
+    assert isinstance(converted(knee, "ExplanationOfBenefit"), Record)
+
+
+@pytest.mark.parametrize(
+    ("category", "reason"), [("deductible", "1"), ("coinsurance", "2"), ("coins", "2"), ("copay", "3")]
+)
+def test_a_patients_share_has_its_reason(knee, category, reason):
+    item = resource(knee, "ExplanationOfBenefit")["item"][1]
+    item["adjudication"][0]["category"]["coding"][0]["code"] = category
+
+    assert [a.reason for a in converted(knee, "ExplanationOfBenefit").claims[0].services[1].adjustments] == [reason]
+
+
 def test_a_bulk_payment_is_a_remittance_when_the_decisions_are_there(knee):
     paid = converted(knee, "PaymentReconciliation")
 

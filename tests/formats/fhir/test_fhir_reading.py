@@ -39,7 +39,9 @@ def test_a_decimal_keeps_every_digit_it_was_written_with(digits):
     assert [f for f in fhir.validate(document) if f.severity == "error"] == []
 
 
-@pytest.mark.parametrize("digits", [b"NaN", b"Infinity", b"-Infinity", b"1e9999999", b"1" * 5000, b"0." + b"1" * 5000])
+@pytest.mark.parametrize(
+    "digits", [b"NaN", b"Infinity", b"-Infinity", b"1e9999999", b"1" * 5000, b"1" * 2000, b"0." + b"1" * 5000]
+)
 def test_what_is_no_amount_is_refused(digits):
     with pytest.raises(FHIRError) as refused:
         fhir.parse(MONEY % digits)

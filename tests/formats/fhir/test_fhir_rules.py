@@ -55,6 +55,12 @@ RIGHT: dict[str, dict[str, Any]] = {
             }
         ]
     ),
+    "a contained resource named by a canonical": {
+        "resourceType": "QuestionnaireResponse",
+        "contained": [{"resourceType": "Questionnaire", "id": "q", "status": "active"}],
+        "questionnaire": "#q",
+        "status": "completed",
+    },
     "a logical reference": patient(managingOrganization={"identifier": {"value": "1"}, "type": "Organization"}),
     "a period within one day of unlike zones": patient(
         name=[{"family": "Doe", "period": {"start": "2026-03-01T23:00:00-05:00", "end": "2026-03-02T04:30:00Z"}}]
@@ -129,6 +135,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, str | None, str | None]]] = {
     "a code with double spaces": ({"resourceType": "Binary", "contentType": "a  b"}, ("value", None, "Binary.contentType")),
     "a URI with a space": (patient(implicitRules="a b"), ("value", None, "Patient.implicitRules")),
     "text of spaces": (patient(name=[{"family": "  "}]), ("value", None, "Patient.name[0].family")),
+    "text beyond a megabyte": (patient(name=[{"family": "A" * (1024 * 1024 + 1)}]), ("value", None, "Patient.name[0].family")),
     "text with a control character": (patient(name=[{"family": "A\x00B"}]), ("value", None, "Patient.name[0].family")),
     "base64 cut off": (patient(photo=[{"contentType": "a/b", "data": "AAA"}]), ("value", None, "Patient.photo[0].data")),
     "a UUID that is none": (patient(identifier=[{"system": "urn:uuid:7"}]), ("value", None, "Patient.identifier[0].system")),
@@ -169,6 +176,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, str | None, str | None]]] = {
     "a local reference to nothing": (patient(managingOrganization={"reference": "#o"}), ("invariant", "ref-1", "Patient.managingOrganization.reference")),
     "a contained resource nobody refers to": (
         patient(contained=[{"resourceType": "Organization", "id": "o", "name": "x"}]),
+        ("invariant", "dom-3", "Patient.contained"),
+    ),
+    "a contained resource of a container that refers to itself": (
+        patient(contained=[{"resourceType": "Organization", "id": "o", "name": "x"}], link=[{"other": {"reference": "#"}, "type": "seealso"}]),
         ("invariant", "dom-3", "Patient.contained"),
     ),
     "a contained resource in a contained one": (
@@ -278,6 +289,10 @@ BUNDLES: dict[str, tuple[dict[str, Any], set[str]]] = {
             "collection",
             *({"fullUrl": "urn:oid:1.2", "resource": {"resourceType": "Basic", "code": {"text": "x"}, "meta": {"versionId": v}}} for v in "12"),
         ),
+        set(),
+    ),
+    "a history of one resource": (
+        bundle("history", *[{**ONE, **GET, "response": {"status": "200"}}] * 2, total=2),
         set(),
     ),
     "a total out of place": (bundle("collection", ONE, total=1), {"bdl-1"}),

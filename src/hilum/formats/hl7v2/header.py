@@ -18,17 +18,15 @@ class Header:
     It never fails once it exists: of a broken message it tells what can be told.
     """
 
-    __slots__ = ("_end", "_fields", "_start", "answer_codec", "data", "wide")
+    __slots__ = ("_end", "_fields", "_form", "_start", "data")
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
         self.data = data
         """The bytes that ``span`` counts in: those that came, or the same in UTF-8 where they came in UTF-16 or UTF-32."""
         self._start = start
         self._end = end
-        self.wide = ""
-        """``utf-16-le`` and the like when the message came so."""
-        self.answer_codec = ""
-        """The codec an answer is written in where the fields here are in UTF-8 for it."""
+        # The codecs of ``wide`` and ``answer_codec``; None for nearly all messages.
+        self._form: tuple[str, str] | None = None
         # Latin 1 keeps every byte, so that a number is echoed exactly as it came whatever its character set.
         line = data[start:end].decode("latin-1")
         self._fields = line.split(line[3])
@@ -41,8 +39,18 @@ class Header:
             if codec in MULTIBYTE and name in line:
                 text = line.encode("latin-1").decode(codec, "replace")
                 self._fields = text.encode().decode("latin-1").split(line[3])
-                self.answer_codec = codec
+                self._form = ("", codec)
                 return
+
+    @property
+    def wide(self) -> str:
+        """``utf-16-le`` and the like when the message came so, else ""."""
+        return "" if self._form is None else self._form[0]
+
+    @property
+    def answer_codec(self) -> str:
+        """The codec that an answer is written in where the fields here are in UTF-8 instead of it, else ""."""
+        return "" if self._form is None else self._form[1]
 
     @property
     def span(self) -> tuple[int, int]:
@@ -100,7 +108,7 @@ class Header:
         text = self.component(number, component)
         if not text or text == '""':
             return None
-        codec = "utf-8" if self.wide or self.answer_codec else CODECS.get(self.charset, "utf-8")
+        codec = "utf-8" if self._form is not None else CODECS.get(self.charset, "utf-8")
         if not text.isascii():
             text = text.encode("latin-1").decode(codec, "replace")
         mark = self.delimiters.escape
@@ -240,7 +248,7 @@ def header_of(data: bytes) -> Header:
         if data[start : start + 3] != b"MSH":
             if (codec := wide_codec(data)) is not None:
                 header = header_of(narrowed(data, codec))
-                header.wide = header.answer_codec = codec
+                header._form = (codec, codec)
                 return header
             if not data.strip():
                 raise HL7ParseError(Code.SEGMENT_SEQUENCE, "there is no message: nothing was sent", "MSH")

@@ -105,7 +105,9 @@ def _segment(element: Any, marks: Delimiters) -> str:
     name = _name(element)
     fields: dict[int, list[str]] = {}
     for child in element:
-        fields.setdefault(_number(child, _FIELD), []).append(_value(child, (marks.component, marks.subcomponent), marks))
+        fields.setdefault(_number(child, _FIELD), []).append(
+            _value(child, (marks.component, marks.subcomponent), marks)
+        )
     texts = [marks.repetition.join(fields.get(number, ())) for number in range(1, max(fields, default=0) + 1)]
     if name in _HEADERS:
         texts[:2] = [marks.encoding]

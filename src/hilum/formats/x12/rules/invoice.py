@@ -51,11 +51,12 @@ def balance(root: Loop) -> Balance | None:
                 continue
             return None
         exact.append(amount_of_line)
-        settled = allowances([*line.inside("IT1-SAC"), *line.inside("SLN")], amount_of_line)
+        with_sac = line.inside("IT1-SAC", "SLN")
+        settled = allowances(with_sac, amount_of_line)
         if settled is None:
             return None
         on_lines += settled
-        tax_on_lines += _taxes([line, *line.inside("IT1-SAC", "SLN")])
+        tax_on_lines += _taxes([line, *with_sac])
     lines = sum(exact, Decimal(0))
     in_summary = allowances(root.inside("SAC"), lines)
     if in_summary is None:
@@ -79,12 +80,17 @@ def _readings(on_lines: Decimal, in_summary: Decimal, elsewhere: bool = False) -
 
 
 def _taxes(loops: Iterable[Loop]) -> Decimal:
-    taxes = (amount(segment, 2) for loop in loops for segment in loop.every("TXI"))
-    return sum((tax for tax in taxes if tax is not None), Decimal(0))
+    total = Decimal(0)
+    for loop in loops:
+        for segment in loop.segments:
+            if segment[0] == "TXI" and (tax := amount(segment, 2)) is not None:
+                total += tax
+    return total
 
 
 def _charges_tax(root: Loop) -> bool:
-    charges = (segment for loop in root.anywhere("SAC", "IT1-SAC") for segment in loop.every("SAC"))
+    with_sac = [*root.inside("SAC"), *(loop for line in root.inside("IT1") for loop in line.inside("IT1-SAC"))]
+    charges = (segment for loop in with_sac for segment in loop.every("SAC"))
     return any((code := value(segment, 2)) is not None and code.startswith(_TAX_CHARGES) for segment in charges)
 
 
@@ -131,7 +137,9 @@ def check_lines(transaction: Transaction, report: Report) -> None:
     quantities = [text for line in lines if (text := value(line.first("IT1"), 2)) is not None]
     check_hash(report, "810-hash-total", ctt, (quantities,), "the quantities invoiced (IT102)")
     check_line_numbers(report, "810-line-number", lines, "IT1", "warning")
-    check_item_numbers(report, root.anywhere("IT1", "SLN"))
+    check_item_numbers(report, lines)
+    for line in lines:
+        check_item_numbers(report, line.inside("SLN"))
 
 
 RULES: dict[str, tuple[Rule, ...]] = {"810": (check_total, check_lines)}

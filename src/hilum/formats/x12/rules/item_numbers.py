@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
+from hilum.formats.findings import Severity
 from hilum.formats.x12.document import Loop, Segment, value
 from hilum.formats.x12.rules.report import Report
 
-_LENGTHS = {"UP": (12,), "EN": (13,), "UK": (14,), "EO": (8,)}
+_LENGTHS = {"UP": 12, "EN": 13, "UK": 14, "EO": 8}
 """Qualifiers (element 235) whose numbers end in a check digit, and how long they are; UI and UA have none by definition."""
 
 _NDC = re.compile(r"\d{10,11}|\d{4}-\d{4}-\d{2}|\d{5}-\d{3}-\d{2}|\d{5}-\d{4}-\d{1,2}")
@@ -23,26 +25,26 @@ _FORMS = {
     "ND": _NDC,
     "HI": re.compile(r"\*?\+?[A-Z][A-Z0-9]{3}[A-Z0-9]{1,18}[0-9][A-Z0-9 $./+%-]?\*?"),
 }
+CHECKED = frozenset({*_LENGTHS, *_FORMS})
+"""Qualifiers whose numbers can be checked."""
 FIRST_PAIR = {"PO1": 6, "POC": 8, "IT1": 6, "LIN": 2, "SLN": 9, "ACK": 7, "PKL": 1}
 """The first element of the pairs (qualifier, number) in the segments that name items."""
 
 
 def gs1_check_digit_is_right(digits: str) -> bool:
-    """Whether the last digit checks the others: from the right they weigh 3, 1, 3 ...; false when something is no digit."""
+    """Whether the last digit checks the others: from the right they weigh 1, 3, 1 ...; false when something is no digit."""
     if not digits.isascii() or not digits.isdigit():
         return False
-    weighed = sum(int(digit) * (3 if at % 2 else 1) for at, digit in enumerate(reversed(digits)))
-    return weighed % 10 == 0
+    return (sum(map(int, digits[-1::-2])) + 3 * sum(map(int, digits[-2::-2]))) % 10 == 0
 
 
 def item_numbers(segment: Segment) -> Iterable[tuple[int, str, str]]:
     """(element, qualifier, number) of each pair that a segment names an item by."""
     first = FIRST_PAIR[segment[0]]
     last = 26 if segment[0] == "ACK" else 2 if segment[0] == "PKL" else len(segment)
-    for at in range(first, last, 2):
-        qualifier, number = value(segment, at), value(segment, at + 1)
-        if qualifier is not None and number is not None:
-            yield at + 1, qualifier, number
+    for at in range(first, min(last, len(segment) - 1), 2):
+        if segment[at] and segment[at + 1]:
+            yield at + 1, segment[at], segment[at + 1]
 
 
 def check_item_numbers(report: Report, loops: Iterable[Loop]) -> None:
@@ -50,41 +52,23 @@ def check_item_numbers(report: Report, loops: Iterable[Loop]) -> None:
     for loop in loops:
         for segment in loop.segments:
             if segment[0] in FIRST_PAIR:
-                _check(report, loop, segment)
+                for at, qualifier, number in item_numbers(segment):
+                    if qualifier in CHECKED and (wrong := _wrong(qualifier, number)) is not None:
+                        code, text, severity = wrong
+                        report(code, text, loop=loop, segment=segment, element=at, snip=5, severity=severity)
 
 
-def _check(report: Report, loop: Loop, segment: Segment) -> None:
-    for at, qualifier, number in item_numbers(segment):
-        if qualifier in _LENGTHS:
-            if len(number) not in _LENGTHS[qualifier] or not number.isdigit():
-                report(
-                    "item-number-form",
-                    f"a number of kind {qualifier} has {_LENGTHS[qualifier][0]} digits",
-                    loop=loop,
-                    segment=segment,
-                    element=at,
-                    snip=5,
-                    severity="warning",
-                )
-            elif not gs1_check_digit_is_right(number):
-                report(
-                    "item-number-check-digit",
-                    f"the check digit of a number of kind {qualifier} is wrong",
-                    loop=loop,
-                    segment=segment,
-                    element=at,
-                    snip=5,
-                )
-        elif qualifier in _FORMS and _FORMS[qualifier].fullmatch(number) is None:
-            report(
-                "item-number-form",
-                f"this is no number of kind {qualifier}",
-                loop=loop,
-                segment=segment,
-                element=at,
-                snip=5,
-                severity="warning",
-            )
+@lru_cache(maxsize=8192)
+def _wrong(qualifier: str, number: str) -> tuple[str, str, Severity] | None:
+    if qualifier in _FORMS:
+        if _FORMS[qualifier].fullmatch(number) is None:
+            return "item-number-form", f"this is no number of kind {qualifier}", "warning"
+        return None
+    if len(number) != _LENGTHS[qualifier] or not number.isdigit():
+        return "item-number-form", f"a number of kind {qualifier} has {_LENGTHS[qualifier]} digits", "warning"
+    if not gs1_check_digit_is_right(number):
+        return "item-number-check-digit", f"the check digit of a number of kind {qualifier} is wrong", "error"
+    return None
 
 
 def check_marks(report: Report, loop: Loop) -> None:

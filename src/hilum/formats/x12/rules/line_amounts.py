@@ -54,8 +54,8 @@ def tolerance(extensions: Iterable[Decimal]) -> Decimal:
 
 
 def _is_whole_cents(exact: Decimal) -> bool:
-    exponent = exact.normalize().as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -2
+    hundredfold = exact * 100
+    return hundredfold == int(hundredfold)
 
 
 def allowance(segment: Segment, base: Decimal | None) -> Decimal | None:

@@ -38,14 +38,19 @@ def check_lines(transaction: Transaction, report: Report) -> None:
     ctt = next(iter(root.inside("CTT")), root).first("CTT")
     check_count(report, f"{set_id}-line-count", ctt, (len(lines),), f"{name} segments")
     ordered = [text for line in lines if (text := value(line.first(name), _QUANTITY[name])) is not None]
-    answered = [text for loop in root.anywhere("ACK") if (text := value(loop.first("ACK"), 2)) is not None]
-    readings = [ordered, answered] if set_id in ("855", "865") else [ordered]
+    readings = [ordered]
+    if set_id in ("855", "865"):
+        answers = (loop.first("ACK") for line in lines for loop in line.inside("ACK"))
+        readings.append([text for answer in answers if (text := value(answer, 2)) is not None])
     check_hash(report, f"{set_id}-hash-total", ctt, readings, "the quantities ordered")
     if set_id == "850":
         check_line_numbers(report, "850-line-number", lines, "PO1")
     elif set_id == "855":
         check_line_numbers(report, "855-line-number", lines, "PO1", "warning")
-    check_item_numbers(report, root.anywhere(name, "SLN", "ACK", "SLN-ACK"))
+    check_item_numbers(report, lines)
+    for line in lines:
+        if line.loops:
+            check_item_numbers(report, line.anywhere("SLN", "ACK", "SLN-ACK"))
 
 
 def check_total(transaction: Transaction, report: Report) -> None:
@@ -91,6 +96,8 @@ def check_dates(transaction: Transaction, report: Report) -> None:
     ordered = _day(root.first("BEG"), 5)
     for loop in (root, *root.inside("PO1")):
         dates = {value(segment, 1): segment for segment in loop.every("DTM")}
+        if not dates:
+            continue
         for opens, closes in (("064", "063"), ("037", "038"), ("064", "001"), ("037", "001")):
             if _before(_day(dates.get(closes), 2), _day(dates.get(opens), 2)):
                 text = "the window closes before it opens"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from hilum.formats.findings import Severity
 from hilum.formats.x12.document import Loop, Segment, Transaction, X12Finding, value
@@ -66,7 +67,13 @@ def amount(segment: Segment | None, at: int) -> Decimal | None:
     Nothing in X12 has more than eighteen digits; a larger exponent is no amount, and would overflow when multiplied.
     """
     text = value(segment, at)
-    if text is None or len(text) > 40:
+    return None if text is None else decimal(text)
+
+
+@lru_cache(maxsize=8192)
+def decimal(text: str) -> Decimal | None:
+    """A text as a finite decimal of a size that an element can have; None for anything else."""
+    if len(text) > 40:
         return None
     try:
         number = Decimal(text)

@@ -43,16 +43,21 @@ def levels(root: Loop) -> list[Level]:
     return found
 
 
-def check_hierarchy(transaction: Transaction, report: Report) -> None:
+def check_levels(transaction: Transaction, report: Report) -> None:
+    """``856-hierarchy``, ``856-item``, ``856-order`` and ``856-quantity``."""
+    root = transaction.root
+    if root is not None:
+        found = levels(root)
+        check_hierarchy(root, found, report)
+        check_quantities(found, report)
+
+
+def check_hierarchy(root: Loop, found: list[Level], report: Report) -> None:
     """``856-hierarchy``: levels stand in levels of the right kind, in the order that BSN05 names, and items are there.
 
     Numbers, parents that do not exist and HL04 are checked for every set with HL segments (``hilum.formats.x12.hierarchy``).
     """
-    root = transaction.root
-    if root is None:
-        return
     structure = _STRUCTURES.get(said) if (said := value(root.first("BSN"), 5)) is not None else None
-    found = levels(root)
     for level in found:
         _check_parent(report, level, structure)
         _check_content(report, level)
@@ -96,12 +101,9 @@ def _check_content(report: Report, level: Level) -> None:
         report("856-hierarchy", text, loop=loop, segment=segment, severity="warning")
 
 
-def check_quantities(transaction: Transaction, report: Report) -> None:
+def check_quantities(found: list[Level], report: Report) -> None:
     """``856-quantity``: what is shipped is positive, and packs and loads add up to their item."""
-    root = transaction.root
-    if root is None:
-        return
-    for level in levels(root):
+    for level in found:
         loop = level.loop
         shipped = loop.first("SN1")
         quantity = amount(shipped, 2)
@@ -151,4 +153,4 @@ def check_totals(transaction: Transaction, report: Report) -> None:
         check_marks(report, loop)
 
 
-RULES: dict[str, tuple[Rule, ...]] = {"856": (check_hierarchy, check_quantities, check_totals)}
+RULES: dict[str, tuple[Rule, ...]] = {"856": (check_levels, check_totals)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from hilum.formats.findings import Severity
 from hilum.formats.x12.document import Loop, Segment, value
-from hilum.formats.x12.rules.report import Report, amount
+from hilum.formats.x12.rules.report import Report, amount, decimal
 
 _HASH_MAX = 10**10
 """Element 347 has ten digits; a longer sum loses those on the left."""
@@ -18,14 +18,11 @@ def hash_totals(texts: Iterable[str]) -> tuple[Decimal, Decimal]:
     """The hash total as the standard has it (digits summed without decimal points and signs), and the plain sum many send."""
     digits, plain = 0, Decimal(0)
     for text in texts:
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            continue
-        if not number.is_finite() or len(text) > 40:
-            continue
-        plain += number
-        digits += int("".join(sign for sign in text.partition("E")[0] if "0" <= sign <= "9") or "0")
+        number = decimal(text)
+        if number is not None:
+            plain += number
+            whole = text if text.isdigit() else "".join(sign for sign in text.partition("E")[0] if "0" <= sign <= "9")
+            digits += int(whole or "0")
     return Decimal(digits % _HASH_MAX), plain
 
 

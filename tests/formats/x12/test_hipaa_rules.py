@@ -437,10 +437,40 @@ def test_a_lost_segment_is_found(name: str):
     assert len(unseen) < len(inner) * 0.62, unseen
 
 
-@pytest.mark.parametrize("release", ["005010X999", "005010", "004010"])
-def test_a_claim_in_a_version_nobody_knows_is_read_by_the_nearest_table(release: str):
-    data = (SAMPLES / "835.edi").read_bytes().replace(b"005010X221A1", release.encode())
+GUIDES = [
+    ("837p.edi", "005010X222A1"),
+    ("837i.edi", "005010X223A2"),
+    ("837d.edi", "005010X224A2"),
+    ("837p_4010.edi", "004010X098A1"),
+    ("837i_4010.edi", "004010X096A1"),
+    ("837d_4010.edi", "004010X097A1"),
+    ("277.edi", "005010X212"),
+    ("277ca.edi", "005010X214"),
+    ("835.edi", "005010X221A1"),
+    ("835_4010.edi", "004010X091A1"),
+]
+
+
+@pytest.mark.parametrize(("name", "guide"), GUIDES)
+@pytest.mark.parametrize("said", ["whole", "without its addenda", "the release alone"])
+def test_a_transaction_is_read_by_the_guide_it_follows(name: str, guide: str, said: str):
+    version = {"whole": guide, "without its addenda": guide[:10], "the release alone": guide[:6]}[said]
+    data = (SAMPLES / name).read_bytes().replace(guide.encode(), version.encode())
     (transaction,) = x12.parse(data).transactions
     x12.walk(transaction)
     assert transaction.definition is not None
-    assert transaction.definition.set_id == "835"
+    assert (transaction.definition.set_id, transaction.definition.convention) == (name[:3], guide)
+
+
+def test_a_guide_nobody_knows_is_read_by_a_neighbour_with_warnings():
+    data = changed("835.edi", ("005010X221A1", "005010X999"), ("PER*BL*EDI DESK*TE*5550100300~\n", ""))
+    found = x12.validate(x12.parse(data))
+    assert [(finding.code, finding.severity) for finding in found] == [("neighbour", "information"), ("3", "warning")]
+
+
+@pytest.mark.parametrize("request_or_response", ["278_request.edi", "278_response.edi"])
+def test_a_request_and_its_response_share_a_guide(request_or_response: str):
+    (transaction,) = x12.parse((SAMPLES / request_or_response).read_bytes()).transactions
+    x12.walk(transaction)
+    assert transaction.root is not None
+    assert [loop.name for loop in transaction.root.anywhere("2000E", "2000F")] == ["2000E", "2000F"]

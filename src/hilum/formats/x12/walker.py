@@ -16,6 +16,7 @@ from hilum.formats.x12.document import Loop, Segment, Transaction, X12Finding
 from hilum.formats.x12.elements import Codes, explain
 from hilum.formats.x12.envelope import transaction_finding
 from hilum.formats.x12.grammar import COMPILE_AFTER, Grammar, Node, Place, grammar_for
+from hilum.formats.x12.guides import version_of
 from hilum.formats.x12.hierarchy import hierarchy_findings
 
 FINDINGS_MAX = 200
@@ -29,7 +30,7 @@ def walk(transaction: Transaction, codes: Codes | None = None) -> list[X12Findin
     guide, for want of its own, gets warnings only. ``codes`` are the code lists of the user, by the names that set tables use;
     the same mapping should be passed for each transaction, since checks are prepared for it. Never raises.
     """
-    definition = definition_for(transaction.set_id, transaction.version)
+    definition = definition_for(transaction.set_id, version_of(transaction))
     if definition is None:
         text = "there is no table for this transaction set: it is neither walked nor checked"
         return [transaction_finding(transaction, "1", text, "ST", 1)]

@@ -61,6 +61,7 @@ def test_a_batch_that_is_well_has_its_messages_and_no_findings(data, end, mark):
         (FHS + BHS + admission(1) + "FTS|1\r", [("100", "BTS", 7)]),
         (FHS + BHS + admission(1) + "BTS|1\r", [("100", "FTS", 7)]),
         (BHS + admission(1), [("100", "BTS", 2)]),
+        (admission(1) + BHS + admission(2) + "BTS|1\r", []),  # Only those of the batch are counted.
         (admission(1) + "BTS|1\r", [("100", "BTS", 5)]),
         (admission(1) + "FTS|0\r", [("100", "FTS", 5)]),
         (FHS + FHS + BHS + admission(1) + "BTS|1\rFTS|1\r", [("100", "FHS", 2)]),

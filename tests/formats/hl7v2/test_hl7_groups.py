@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_told_and_kept(kind, segments, expected, findings):
     ("kind", "version", "name"),
     [
         ("ADT^A04", "2.5.1", "ADT_A01"), ("ADT^A04^ADT_A04", "2.5.1", "ADT_A01"), ("ADT^A04", "2.2", "ADT_A04"),
-        ("ADT^A28", "2.3.1", "ADT_A01"), ("ADT^A28", "2.5.1", "ADT_A05"), ("ADT^A08^ORU_R01", "2.5.1", "ADT_A01"),
+        ("ADT^A05^ADT_A01", "2.5.1", "ADT_A01"), ("ADT^A28", "2.3.1", "ADT_A01"), ("ADT^A28", "2.5.1", "ADT_A05"), ("ADT^A08^ORU_R01", "2.5.1", "ADT_A01"),
         ("SIU^S15", "2.3", "SIU_S12"), ("MDM^T04", "2.4", "MDM_T02"), ("ACK^A01^ACK", "2.5.1", "ACK"), ("ACK", "2.1", "ACK"),
         ("RDE^O01", "2.3", "RDE_O01"), ("QBP^Q22^QBP_Q21", "2.5.1", "QBP_Q21"), ("XYZ^X01", "2.5.1", "XYZ^X01"),
         ("ADT^A01", "9.9", "ADT^A01"),

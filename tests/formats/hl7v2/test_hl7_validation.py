@@ -63,6 +63,8 @@ def test_a_good_message_has_no_findings(kind, segments):
         ("ADT^A01", [EVN, "PID|1||A-1~^^^ST-MARY||DOE", PV1], [("101", "PID-3[2].1")]),
         ("ADT^A01", [EVN, "PID|1||A-1||DOE|||F~M", PV1], [("102", "PID-8[2]")]),
         ("ADT^A01", [EVN, "PID|1||A-1||DOE||19500230|FEMALE", PV1], [("102", "PID-7.1"), ("102", "PID-8")]),
+        ("ADT^A01", [EVN, "PID|1||A-1^^^ST-MARY^FIVE5||DOE", PV1], []),
+        ("ADT^A01", [EVN, "PID|1||A-1^^^ST-MARY^SIX666||DOE", PV1], [("102", "PID-3.5")]),
         ("ADT^A01", [EVN, "PID|1||A-1^^^ST-MARY^A-TYPE-TOO-LONG||DOE", PV1], [("102", "PID-3.5")]),
         ("ADT^A01", [EVN, PID, "NK1|1|" + "&x" * 98, PV1], [("102", "NK1-2.1"), ("101", "NK1-2.1.1")]),
         ("ADT^A01", [EVN, PID, "PR1|1", PV1], [("100", "PV1"), ("101", "PR1-3"), ("101", "PR1-5")]),

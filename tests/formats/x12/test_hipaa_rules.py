@@ -124,6 +124,11 @@ WRONG = {
         [("3", "1000A", "PER")],
     ),
     "835 the trace number is missing": ("835.edi", [("TRN*1*EFT-2026-7*", "TRN*1**")], [("1", "transaction", "TRN02")]),
+    "835 the trace number is of another payer": (
+        "835.edi",
+        [("TRN*1*EFT-2026-7*1380000009", "TRN*1*EFT-2026-7*1380000008")],
+        [("835-trace-payer", None, "TRN03")],
+    ),
     "835 an adjustment group is no group": (
         "835.edi",
         [("CAS*PR*3*20", "CAS*ZZ*3*20")],
@@ -181,6 +186,16 @@ WRONG = {
         "837i.edi",
         [("DTP*435*DT*202601050700~\n", "")],
         [("I6", "2300", "CLM05-1")],
+    ),
+    "837I an inpatient has no admitting diagnosis": (
+        "837i.edi",
+        [("HI*ABJ:M1711~\n", "")],
+        [("I6", "2300", "CLM05-1")],
+    ),
+    "837I an inpatient has no type of admission": (
+        "837i.edi",
+        [("CL1*1*1*01", "CL1**1*01")],
+        [("I6", "2300", "CL101")],
     ),
     "837I a statement period is missing": (
         "837i.edi",

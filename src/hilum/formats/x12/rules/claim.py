@@ -153,10 +153,8 @@ def circumstances(transaction: Transaction, report: Report) -> None:
             )
         facility = component(header, 5, 1, parts)
         if institutional and facility is not None:
-            if facility[:2] in INPATIENT and claim.first("DTP", "435") is None:
-                _lacking(
-                    report, claim, header, "an inpatient claim says when the patient was admitted (DTP with 435)", 5, 1
-                )
+            if facility[:2] in INPATIENT:
+                _admission(report, claim, header, parts.component)
         elif facility in ADMITTED and guide in {"X222", "X098"} and claim.first("DTP", "435") is None:
             _lacking(
                 report,
@@ -202,6 +200,19 @@ def _lacking(
         snip=4,
         severity="error" if severity_error else "warning",
     )
+
+
+def _admission(report: Report, claim: Loop, header: Segment, separator: str) -> None:
+    """An inpatient claim says when, how and why the patient was admitted."""
+    if claim.first("DTP", "435") is None:
+        _lacking(report, claim, header, "an inpatient claim says when the patient was admitted (DTP with 435)", 5, 1)
+    admission = claim.first("CL1")
+    if admission is not None and value(admission, 1) is None:
+        _lacking(report, claim, admission, "an inpatient claim says what type of admission it was (CL101)", 1)
+    if not any(
+        element.partition(separator)[0] in {"BJ", "ABJ"} for coded in claim.every("HI") for element in coded[1:]
+    ):
+        _lacking(report, claim, header, "an inpatient claim has an admitting diagnosis (HI with BJ or ABJ)", 5, 1)
 
 
 def _repriced(report: Report, loop: Loop, pricing: Segment, charged: Segment, at: int) -> None:

@@ -109,9 +109,21 @@ def balances(transaction: Transaction, report: Report) -> None:
 
 
 def payment(transaction: Transaction, report: Report) -> None:
-    """A payment is not negative, and nothing is paid where BPR04 says that no payment is made."""
+    """A payment is not negative, goes out by some means, and its trace number is of the payer that sends it."""
     header = None if transaction.root is None else transaction.root.first("BPR")
     paid = number(header, 2)
+    trace = None if transaction.root is None else transaction.root.first("TRN")
+    originator, payer = value(header, 10), value(trace, 3)
+    if originator is not None and payer is not None and originator != payer:
+        report(
+            "835-trace-payer",
+            "the payer of the trace number (TRN03) is not the one that sends the money (BPR10)",
+            segment=trace,
+            element=3,
+            level="element",
+            snip=4,
+            severity="warning",
+        )
     if paid is None:
         return
     if paid < 0:

@@ -154,7 +154,7 @@ def circumstances(transaction: Transaction, report: Report) -> None:
         facility = component(header, 5, 1, parts)
         if institutional and facility is not None:
             if facility[:2] in INPATIENT:
-                _admission(report, claim, header, parts.component)
+                _admission(report, claim, header, parts.component, older)
         elif facility in ADMITTED and guide in {"X222", "X098"} and claim.first("DTP", "435") is None:
             _lacking(
                 report,
@@ -202,8 +202,8 @@ def _lacking(
     )
 
 
-def _admission(report: Report, claim: Loop, header: Segment, separator: str) -> None:
-    """An inpatient claim says when, how and why the patient was admitted."""
+def _admission(report: Report, claim: Loop, header: Segment, separator: str, older: bool) -> None:
+    """An inpatient claim says when, how and why the patient was admitted; 4010 left the why to payers."""
     if claim.first("DTP", "435") is None:
         _lacking(report, claim, header, "an inpatient claim says when the patient was admitted (DTP with 435)", 5, 1)
     admission = claim.first("CL1")
@@ -212,7 +212,8 @@ def _admission(report: Report, claim: Loop, header: Segment, separator: str) -> 
     if not any(
         element.partition(separator)[0] in {"BJ", "ABJ"} for coded in claim.every("HI") for element in coded[1:]
     ):
-        _lacking(report, claim, header, "an inpatient claim has an admitting diagnosis (HI with BJ or ABJ)", 5, 1)
+        words = "an inpatient claim has an admitting diagnosis (HI with BJ or ABJ)"
+        _lacking(report, claim, header, words, 5, 1, severity_error=not older)
 
 
 def _repriced(report: Report, loop: Loop, pricing: Segment, charged: Segment, at: int) -> None:

@@ -39,7 +39,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Literal
@@ -265,6 +265,7 @@ def available() -> dict[tuple[str, str], str]:
     return found
 
 
+@lru_cache(maxsize=512)
 def definition_for(set_id: str, version: str) -> SetDefinition | None:
     """The definition of a set under the version of its group or transaction; None when no table knows the set.
 

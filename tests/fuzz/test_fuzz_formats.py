@@ -13,7 +13,7 @@ from tests.fuzz.seeds import seeds
 
 ROOT = Path(__file__).parents[2]
 FOUND = Path(__file__).parent / "found"
-RUNS, SECONDS = 20_000, 10
+RUNS, SECONDS = 20_000, 8
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -76,16 +77,19 @@ def read(file: Opened) -> tuple[Any, list[Finding]]:
 
 def _show(out: Console, file: Opened, outline: Outline, findings: list[Finding], show_phi: bool) -> None:
     out.rule(Text.assemble((plain(file.name), "bold"), (f"  {file.format.title}", "dim")), align="left", style="dim")
+    # What goes into a file or a pipe needs no colours, and a claim file has tens of thousands of lines.
+    coloured = out.is_terminal
     for guide, node in _lines(outline):
-        line = Text(guide, style="dim")
-        line.append(plain(node.label), style="cyan")
+        parts = [(guide, "dim"), (plain(node.label), "cyan")]
         if node.value is not None:
             value = mask(node.value) if node.protected and not show_phi else node.value
-            line.append("  ")
-            line.append(_short(plain(value)), style="default")
+            parts += [("  ", ""), (_short(plain(value)), "")]
         if node.note is not None:
-            line.append(f"  {plain(node.note)}", style="dim")
-        out.print(line, soft_wrap=True)
+            parts.append((f"  {plain(node.note)}", "dim"))
+        if coloured:
+            out.print(Text.assemble(*parts), soft_wrap=True)
+        else:
+            typer.echo("".join(text for text, _ in parts))
     for finding in findings:
         out.print(finding_text(finding), soft_wrap=True)
 

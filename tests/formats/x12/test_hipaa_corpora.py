@@ -84,17 +84,6 @@ DISAGREED = {
     ),
     "stupidedi/005010/X218 RA820 Payroll Deducted and Other Group Premium Payment for Insurance Products/pass/"
     "summary-bill-payment.edi": ({"820-total"}, "16500 and 250 are not 19000: a zero fell off 2500"),
-    **{
-        f"stupidedi/005010/X186A1 AG824 Application Reporting For Insurance/pass/{name}.edi": (
-            {"1"},
-            "there is no table for the 824",
-        )
-        for name in (
-            "complete-transaction-set-reject-reporting",
-            "partial-transaction-set-reject-reporting",
-            "positive-acknowledgment",
-        )
-    },
 }
 VALID = [path for path in FILES if path.relative_to(CORPUS).parts[0] in {"lfh-x12", "stupidedi", "tigershark", "moov"}]
 

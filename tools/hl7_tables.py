@@ -29,8 +29,10 @@ NO_LENGTH = 65_536
 # their fields followed in later versions only.
 LENGTHS = {("OBX", 2): 3, ("MSH", 9): 15}
 # Facts in which both sources differ from the standard's text, which is followed.
-# Nobody requires NK1 of an admission (2.1 ch. 3.2 brackets it); MSH-1 and MSH-2 are the delimiters and checked as such.
+# Nobody requires NK1 of an admission.
 OPTIONAL_SEGMENTS = {("2.1", "NK1"), ("2.2", "NK1")}
+# Conditional: OBX-2 on OBX-5, which is checked by itself, and OBX-4 on there being several results alike (2.3.1 ch. 7.3.2).
+CONDITIONAL_FIELDS = {("OBX", 2), ("OBX", 4)}
 # 2.5 and 2.5.1 name some groups after all their segments; they are called what 2.6 calls them.
 GROUP_NAMES = {
     "AUTCTD": "AUTHORIZATION_CONTACT", "OBXNTE": "OBSERVATION", "OBXTCDSIDNTE": "RESULT", "TQ1TQ2": "TIMING_QTY",
@@ -111,9 +113,12 @@ def _fields(children: list[Any], known: list[dict[str, Any]], dictionary: Dictio
             required = about is not None and about.get("opt") == 2 and about.get("datatype") == kind
             most = 1
         else:
-            required = least > 0 and (about is None or about.get("opt") == 2)
+            required = (
+                least > 0 and (about is None or about.get("opt") == 2) and (segment, number) not in CONDITIONAL_FIELDS
+            )
             most = -1 if most < 0 or (about is not None and about.get("rep") == 0) else most
-        length = LENGTHS.get((segment, number)) or dictionary.length(about, kind)
+        length = dictionary.length(about, kind)
+        length = LENGTHS.get((segment, number), length) if length else 0
         tokens.append(_token(kind, length, required, most))
     while tokens and tokens[-1] == "-":
         tokens.pop()

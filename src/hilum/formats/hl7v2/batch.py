@@ -31,8 +31,9 @@ class Stretch(NamedTuple):
 class Batch:
     """A file of messages: as a batch with its wrappers (``headers``), or as one MSH after another.
 
-    ``messages`` are those that could be read and ``places`` which of the file's each is and on which line it begins, from 1. ``findings`` tell what could not be
-    read, what stands between the messages, and counts in BTS-1 and FTS-1 that are not what is there.
+    ``messages`` are those that could be read, ``places`` which of the file's each is and on which line it begins, both from
+    1, and ``total`` how many there are with those that could not. ``findings`` tell what could not be read, what stands
+    between the messages, and counts in BTS-1 and FTS-1 that are not what is there.
     """
 
     def __init__(self, data: bytes) -> None:

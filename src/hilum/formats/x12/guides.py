@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from hilum.formats.x12.definitions import available, release_of
+from hilum.formats.x12.definitions import available
 from hilum.formats.x12.document import Transaction, value
 
 _CLAIMS = {
@@ -30,9 +30,8 @@ def version_of(transaction: Transaction) -> str:
     set_id, version = transaction.set_id, transaction.version
     if set_id not in {"837", "277"} or _known(set_id, version[:10]):
         return version
-    release = release_of(version)
     if set_id == "837":
-        guides = _CLAIMS[release]
+        guides = _CLAIMS["005010" if version[:6] >= "005010" else "004010"]
         return next((guides[segment[0]] for segment in transaction.segments if segment[0] in guides), guides["SV1"])
     beginning = next((segment for segment in transaction.segments[:3] if segment[0] == "BHT"), None)
     if value(beginning, 6) == _ACKNOWLEDGES:

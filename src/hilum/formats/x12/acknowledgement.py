@@ -122,7 +122,8 @@ def _convention(group: Group) -> str:
 
 def _ta1(interchange: Interchange, rejects: Callable[[X12Finding], bool]) -> list[Element]:
     header = interchange.header
-    errors = [finding for finding in interchange.findings if finding.severity == "error"]
+    told = [*interchange.findings, *(finding for group in interchange.groups for finding in group.findings)]
+    errors = [finding for finding in told if finding.level == "interchange" and finding.severity == "error"]
     errors.sort(key=lambda finding: finding.code in _NOTED_ONLY)
     rejected = any(rejects(finding) and finding.code not in _NOTED_ONLY for finding in errors)
     code = errors[0].code if errors else "000"
@@ -193,7 +194,7 @@ class _GroupAnswer:
             "AK1",
             functional if functional is not None and re.fullmatch(r"[A-Z0-9]{2}", functional) else "ZZ",
             group_number if group_number is not None and re.fullmatch(r"[0-9]{1,9}", group_number) else "0",
-            self.clean(_convention(group), 12) if modern else None,
+            self.clean(_convention(group), 12) or "UNKNOWN" if modern else None,
         ]
         errors = [finding for finding in group.findings if finding.severity == "error" and finding.level == "group"]
         refused = any(self.rejects(finding) for finding in errors)
@@ -268,7 +269,7 @@ class _GroupAnswer:
     def segment(self, finding: X12Finding, code: str) -> list[Element]:
         name = finding.segment
         loop = finding.loop
-        shown = loop if loop is not None and re.fullmatch(r"[A-Z0-9]{1,6}", loop) else None
+        shown = loop if loop is not None and re.fullmatch(r"[A-Z0-9]{1,4}", loop) else None
         return [
             "IK3" if self.kind == "999" else "AK3",
             name if name is not None and re.fullmatch(r"[A-Z0-9]{2,3}", name) else "ZZZ",

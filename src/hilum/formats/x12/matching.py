@@ -163,6 +163,7 @@ def group_answer(transaction: Transaction) -> GroupAnswer | None:
     answers: list[Answer] = []
     opened: tuple[str, str, int] | None = None
     errors: list[str] = []
+    place = "?"
     for number, segment in enumerate(transaction.segments, 1):
         name = segment[0]
         if name == "AK1":
@@ -170,14 +171,13 @@ def group_answer(transaction: Transaction) -> GroupAnswer | None:
         elif name == "AK2":
             opened, errors = (_known(value(segment, 1)), _known(value(segment, 2)), number), []
         elif name in ("AK3", "IK3") and len(errors) < 200:
-            errors.append(f"{_known(value(segment, 1))} {_known(value(segment, 2))}: {_known(value(segment, 4))}")
+            place = f"{_known(value(segment, 1))} {_known(value(segment, 2))}"
+            errors.append(f"{place}: {_known(value(segment, 4))}")
         elif name in ("AK4", "IK4") and errors and len(errors) < 200:
-            errors.append(
-                f"{errors[-1].partition(':')[0]} element {_known(value(segment, 1))}: {_known(value(segment, 3))}"
-            )
+            errors.append(f"{place} element {_known(value(segment, 1))}: {_known(value(segment, 3))}")
         elif name in ("AK5", "IK5") and opened is not None:
-            set_id, own, place = opened
-            answers.append(Answer(set_id, own, _known(value(segment, 1)), _codes(segment, 2), tuple(errors), place))
+            set_id, own, at = opened
+            answers.append(Answer(set_id, own, _known(value(segment, 1)), _codes(segment, 2), tuple(errors), at))
             opened = None
         elif name == "AK9":
             verdict, group_reasons = value(segment, 1), _codes(segment, 5)

@@ -156,7 +156,8 @@ class _Walker:
         frame = self.frame
         counts = frame.counts
         for place in frame.node.required:
-            if not counts[place.index]:
+            # A missing SE is told of the envelope already.
+            if not counts[place.index] and place.name != "SE":
                 self.missing(place, frame.loop)
         if frame.outer is not None:
             self.frame = frame.outer

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -215,7 +216,11 @@ def serialise(root: Element, doctype: str | None = None) -> bytes:
 
 def name_of(element: Element) -> str:
     """The local name."""
-    tag = str(element.tag)
+    return _local(str(element.tag))
+
+
+@lru_cache(maxsize=4096)
+def _local(tag: str) -> str:
     return tag[tag.rfind("}") + 1 :]
 
 

@@ -226,14 +226,16 @@ def _ship_notice(request: Element, notice: canonical.ShipNotice) -> None:
             add(control, "CarrierIdentifier", notice.carrier).set("domain", "SCAC" if coded else "companyName")
         for number in notice.tracking_numbers:
             add(control, "ShipmentIdentifier", number)
+    by_order: dict[str | None, list[canonical.DocumentLine]] = {}
+    for line in notice.lines:
+        by_order.setdefault(line.order_number, []).append(line)
     for order in notice.order_numbers:
         portion = etree.SubElement(payload, "ShipNoticePortion")
         etree.SubElement(
             etree.SubElement(portion, "OrderReference", {"orderID": order}), "DocumentReference", {"payloadID": ""}
         )
-        for line in notice.lines:
-            if line.order_number == order:
-                _shipped(portion, line)
+        for line in by_order.get(order, ()):
+            _shipped(portion, line)
 
 
 def _shipped(portion: Element, line: canonical.DocumentLine) -> None:

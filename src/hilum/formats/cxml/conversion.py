@@ -137,15 +137,15 @@ def _ship_notice(payload: Element) -> canonical.ShipNotice | None:
         return None
     contacts = {contact.get("role"): contact for contact in header.findall("Contact")}
     controls = payload.findall("ShipControl")
-    orders: list[str] = []
+    orders: dict[str, None] = {}
     lines: list[canonical.DocumentLine] = []
     for portion in payload.findall("ShipNoticePortion"):
         reference = portion.find("OrderReference")
         if reference is None:
             reference = portion.find("OrderIDInfo")
         order = reference.get("orderID") if reference is not None else None
-        if order and order not in orders:
-            orders.append(order)
+        if order:
+            orders[order] = None
         lines += [_shipped(item, order) for item in portion.findall("ShipNoticeItem")]
     return canonical.ShipNotice(
         number=number,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hilum.formats.findings import Finding
-from hilum.formats.ubl.document import CAC, CBC, EXT, UblDocument
+from hilum.formats.ubl.document import CBC, UblDocument
 from hilum.formats.ubl.rules import code_findings, decimal_findings, presence_findings, relation_findings
 from hilum.formats.ubl.tables import MODEL_OF, OPAQUE, TABLE, TERMS
 from hilum.formats.ubl.totals import total_findings
@@ -11,7 +13,8 @@ from hilum.formats.ubl.vat import vat_findings
 from hilum.formats.xml import MAX_FINDINGS, Element, finding_at, text_of
 from hilum.formats.xml_content import TYPES, check
 
-_CAC, _CBC, _EXT = f"{{{CAC}}}", f"{{{CBC}}}", f"{{{EXT}}}"
+_CBC = f"{{{CBC}}}"
+_SPACE = "{urn:oasis:names:specification:ubl:schema:xsd:"
 
 
 def validate(document: UblDocument, *, en16931: bool | None = None) -> list[Finding]:
@@ -40,17 +43,12 @@ def en16931_findings(root: Element) -> list[Finding]:
 
 def _naming(element: Element) -> str:
     """The local name of an element in one of UBL's namespaces; anything else is known by its whole name, and so nowhere."""
-    tag = str(element.tag)
-    for space in (_CBC, _CAC):
-        if tag.startswith(space):
-            return tag[len(space) :]
-    if (
-        tag == f"{_EXT}UBLExtensions"
-        or element.getparent() is None
-        or tag.startswith("{urn:oasis:names:specification:ubl:")
-    ):
-        return tag[tag.rfind("}") + 1 :]
-    return tag
+    return _known(str(element.tag))
+
+
+@lru_cache(maxsize=4096)
+def _known(tag: str) -> str:
+    return tag[tag.rfind("}") + 1 :] if tag.startswith(_SPACE) else tag
 
 
 def _each(element: Element, name: str, found: list[Finding]) -> None:

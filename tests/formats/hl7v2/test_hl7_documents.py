@@ -112,6 +112,14 @@ def test_a_receipt_says_what_became_of_which_message(version):
     assert "HILDE" not in str(receipt.findings)
 
 
+def test_a_number_with_parts_is_matched_by_its_first():
+    sent = Message.parse(DFT.replace(b"|C-1|", b"|C-1^X|"))
+    answer = Message.parse(hl7v2.acknowledge(sent, "AA", control_id="H-1", timestamp=NOON))
+
+    assert answer["MSA-2"] == "C-1^X"
+    assert hl7v2.answers(answer, sent)
+
+
 def test_an_accept_says_only_that_the_message_is_safe():
     receipt = hl7v2.receipt_of(ack("AA", sent=DFT.replace(b"|2.5.1", b"|2.5.1|||AL|NE")))
 

@@ -93,12 +93,12 @@ def receipt_of(answer: Message) -> Receipt:
     code = answer["MSA-1"]
     if code not in get_args(AckCode):
         raise HL7Error(Code.TABLE_VALUE, "the acknowledgement code is not in table 0008", "MSA-1")
-    return Receipt(cast(AckCode, code), answer.get("MSA-2"), tuple(_told(error) for error in answer.segments("ERR")))
+    return Receipt(cast(AckCode, code), answer.get("MSA-2.1"), tuple(_told(error) for error in answer.segments("ERR")))
 
 
 def answers(answer: Message, sent: Message | Header) -> bool:
     """Whether an acknowledgement is that of ``sent``: MSA-2 is its MSH-10 (ch. 2.9.2)."""
-    number = answer.get("MSA-2")
+    number = answer.get("MSA-2.1")
     return number is not None and number == sent.control_id
 
 

@@ -75,7 +75,7 @@ def _canonical(message: Message) -> Acknowledgement | Record:
             reasons.append(reason)
     item = AcknowledgedItem(
         level="message",
-        reference=message.get("MSA-2"),
+        reference=message.get("MSA-2.1"),
         accepted=code in ("AA", "CA"),
         code=code,
         reasons=tuple(reasons),

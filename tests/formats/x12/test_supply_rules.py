@@ -115,6 +115,11 @@ WRONG = {
         [("99999123401", "999991234012")],
         [("item-number-form", "PO109", W)],
     ),
+    "850 an HIBC has no labeler": (
+        "850.edi",
+        [("VN*KNEE-99", "HI*+1234567")],
+        [("item-number-form", "PO107", W)],
+    ),
     "850 a qualifier stands alone": ("850.edi", [("VN*KNEE-99*", "VN**")], [("2", "PO107", E)]),
     "850 the order has no number": ("850.edi", [("SA*PO-1001*", "SA**")], [("1", "BEG03", E)]),
     "850 a date is no date": ("850.edi", [("**20261120*", "**20261320*")], [("8", "BEG05", E)]),
@@ -368,8 +373,8 @@ RIGHT = {
         ],
     ),
     "810 an allowance is billed back, not taken off": (
-        "810.edi",
-        [("TDS*419145", "TDS*419640"), ("***495**********", "***495*******01***")],
+        "810_credit.edi",
+        [("TDS*-185000~", "TDS*-185000~\nSAC*A*C310***495*******01~")],
     ),
     "810 a charge is a rate for a quantity": (
         "810.edi",
@@ -385,6 +390,11 @@ RIGHT = {
         [("PO1*1*2*EA", "PO1*1*2.5*EA"), ("ACK*IA*2*EA", "ACK*IA*2.5*EA"), ("CTT*4*348", "CTT*4*371")],
     ),
     "856 no structure is named": ("856.edi", [("*1415*0001", "*1415")]),
+    "850 the window is one day": (
+        "850.edi",
+        [("DTM*002*20261124~", "DTM*064*20261124~\nDTM*063*20261124~")],
+    ),
+    "850 an HIBC with its labeler": ("850.edi", [("VN*KNEE-99", "HI*+H123KNEE990")]),
     "850 no line is counted": ("850.edi", [("CTT*3*342~\nAMT*TT*4325.05~\n", "")]),
 }
 

@@ -273,3 +273,30 @@ def test_an_edit_touches_what_it_means_and_keeps_the_dtd():
     assert order.number == "PO-2"
     assert b'<!DOCTYPE cXML SYSTEM "http://xml.cxml.org/schemas/cXML/1.2.060/cXML.dtd">' in cxml.write(other)
     assert cxml.write(document) == sample("order")
+
+
+RIGHT = {
+    "freight counted into the total": ("order", {">2443.00<": ">2455.00<"}),
+    "freight and nothing else counted into the total": ("order", {">2443.00<": ">2431.00<"}),
+    "a price for a box of ten": (
+        "order",
+        {"<UnitOfMeasure>EA</UnitOfMeasure>\n          <Classification domain=\"UNSPSC\">42312201": (
+            '<UnitOfMeasure>EA</UnitOfMeasure><PriceBasisQuantity quantity="10" conversionFactor="1"><UnitOfMeasure>BX</UnitOfMeasure>'
+            '</PriceBasisQuantity><Classification domain="UNSPSC">42312201'
+        ), ">2443.00<": ">2405.20<"},
+    ),
+    "a deposit taken off what is due": (
+        "invoice",
+        {'<DueAmount><Money currency="USD">2500.00': '<DepositAmount><Money currency="USD">100.00</Money></DepositAmount><DueAmount><Money currency="USD">2400.00'},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "changes"), RIGHT.values(), ids=RIGHT)
+def test_amounts_are_added_as_the_guide_adds_them(name, changes):
+    text = sample(name).decode()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    wanted = {"order-total"} if ">2431.00<" in text else set()
+    assert {finding.code for finding in cxml.validate(cxml.parse(text.encode()))} == wanted

@@ -162,6 +162,29 @@ def test_a_rate_applied_line_by_line_may_differ_by_less_than_one():
     assert {finding.code for finding in ubl.validate(ubl.parse(far.encode()))} == {"BR-CO-17", "BR-S-09"}
 
 
+def test_what_was_prepaid_and_rounded_is_counted_into_what_is_due():
+    due = '<cbc:PayableAmount currencyID="EUR">'
+    parts = '<cbc:PrepaidAmount currencyID="EUR">870.00</cbc:PrepaidAmount><cbc:PayableRoundingAmount currencyID="EUR">-0.28</cbc:PayableRoundingAmount>'
+    text = sample("invoice").decode().replace(f"{due}2870.28", f"{parts}{due}2000.00")
+    assert ubl.validate(ubl.parse(text.encode())) == []
+    for wrong in ("2870.28", "2000.28", "2870.00"):
+        found = ubl.validate(ubl.parse(text.replace(f"{due}2000.00", f"{due}{wrong}").encode()))
+        assert {finding.code for finding in found} == {"BR-CO-16"}
+
+
+def test_a_base_one_whole_unit_away_is_wrong_and_a_cent_less_is_not():
+    def codes(base: str) -> set[str]:
+        text = (
+            sample("invoice")
+            .decode()
+            .replace('TaxableAmount currencyID="EUR">2412.00', f'TaxableAmount currencyID="EUR">{base}')
+        )
+        return {finding.code for finding in ubl.validate(ubl.parse(text.encode()))}
+
+    assert codes("2412.99") == set()
+    assert codes("2413.00") == {"BR-S-08"}
+
+
 def test_an_invoice_that_claims_nothing_is_not_held_to_en_16931():
     text = re.sub(r"<cbc:CustomizationID>.*?</cbc:CustomizationID>", "", sample("invoice").decode()).replace(
         "2870.28", "2999.99"

@@ -103,6 +103,9 @@ def test_a_good_row_has_typed_values_and_an_empty_cell_is_missing():
         (";1;;;;;", "required", "supplier"),
         ("acme;1;;;;;", "pattern", "supplier"),
         ("ACME-AND-SONS-LTD;1;;;;;", "length", "supplier"),
+        ("ACME-AND-SON;;;;;;", "required", "amount"),
+        ("ACME-AND-SONS;1;;;;;", "length", "supplier"),
+        ("ACME;1;" + "9" * 39 + ";;;;EA", "type", "pieces"),
         ("ACME;;;;;;", "required", "amount"),
         ("ACME;ten;;;;;", "type", "amount"),
         ("ACME;1e9;;;;;", "type", "amount"),
@@ -147,8 +150,10 @@ def test_an_undeclared_column_is_refused_or_ignored_when_the_layout_says_so():
 
 
 def test_duplicate_headers_and_a_missing_column_are_told_once():
-    found = [each for _, wrong in read("amount;amount;pieces\n1;2;3\n") for each in wrong]
+    told = read("amount;amount;pieces\n1;2;3\n")
+    found = [each for _, wrong in told for each in wrong]
 
+    assert told[-1][0]["amount"] == 1
     assert [(code, place) for code, place, *_ in found] == [
         ("header-duplicate", "column 2"),
         ("header-missing", "supplier"),
@@ -199,6 +204,14 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only():
     assert bad == [(3, ["quote-open"])]
     assert len(found) == 2003 and found[-1][0].cells == ("closed\nlater", "y")
     assert found[-1][0].line == 2004
+    assert [row.cells[0] for row, _ in found[2:2002]] == [str(number) for number in range(2000)]
+
+
+def test_a_line_end_cut_in_two_by_a_chunk_is_one():
+    for cut in (65_535, 65_536, 65_537):
+        before = b"a\r\n" + b"x" * (cut - 5) + b"\r\n"
+        layout = Layout(columns=(Column(name="a"),))
+        assert [row.line for row, _ in tabular.rows(before + b"y\r\nz\r\n", layout)] == [2, 3, 4]
 
 
 def test_text_behind_a_closing_quote_is_told():
@@ -229,7 +242,15 @@ def test_what_is_not_of_the_encoding_is_told_in_its_row():
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b" \r\n ", "a,b\n1,2\n".encode("utf-16-le"), b"\x00\xff\xfe" * 90, "a,b".encode("utf-32"), b"just words\n"],
+    [
+        b"",
+        b" \r\n ",
+        "a,b\n1,2\n".encode("utf-16-le"),
+        b"\x00\xff\xfe" * 90,
+        "a,b".encode("utf-32"),
+        b"Dear all,\nthe goods, as ordered, came\nyesterday.\nWe, in turn, paid, as agreed,\nat once.\n",
+        b"just words\n",
+    ],
 )
 def test_what_is_no_table_is_refused_with_a_typed_error(data):
     with pytest.raises(TableError):

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hilum.formats import tabular
@@ -16,7 +16,12 @@ from hilum.formats.tabular import Column, Layout, Place, TableError, Trailer, wr
 
 NAMES = ("item", "note, long")
 TEXTS = Layout(columns=tuple(Column(name=name) for name in NAMES))
-ROWS = st.lists(st.fixed_dictionaries({name: st.one_of(st.none(), st.text(max_size=12)) for name in NAMES}), max_size=5)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {name: st.one_of(st.none(), st.text(max_size=12), st.text('ab",\n ', min_size=1, max_size=9)) for name in NAMES}
+    ),
+    max_size=5,
+)
 
 
 def readable(text: str | None) -> bool:
@@ -24,7 +29,7 @@ def readable(text: str | None) -> bool:
     return text is None or (bool(text.strip()) and not set(text) & {"\0", "�"} and text.isprintable() | ("\n" in text))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS)
 def test_texts_come_back_and_another_reader_sees_the_same(rows):
     rows = [row for row in rows if all(readable(text) for text in row.values())]

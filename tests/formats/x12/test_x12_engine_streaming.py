@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hilum.formats import x12
+
 ROOT = Path(__file__).parents[3]
 
 # In a process of its own: the peak of resident memory is the process's, and nothing else ran in it.
@@ -51,3 +53,20 @@ def test_a_file_of_many_transactions_passes_in_flat_memory_and_a_bad_one_is_reje
     assert int(grown) < 20, "megabytes of memory beyond what the first megabyte took"
     assert int(good) > 3000
     assert rest.strip() == "[('000000100', ['4'])] []"
+
+
+def test_a_transaction_too_long_to_keep_is_rejected_alone():
+    header = (
+        "ISA*00*          *00*          *ZZ*LAKESHORE      *ZZ*STMARY         *260301*1200*U*00401*000000905*0*P*:~"
+    )
+    long = "ST*850*0001~" + "".join(f"PO1*{n}*5*EA*1~" for n in range(50_000)) + "SE*50002*0001~"
+    short = "ST*850*0002~BEG*00*SA*PO-2**20260301~PO1*1*5*EA*1~SE*4*0002~"
+    data = f"{header}GS*PO*LAKESHORE*STMARY*20260301*1200*7*X*004010~{long}{short}GE*2*7~IEA*1*000000905~".encode()
+    told: list[x12.X12Finding] = []
+
+    first, second = x12.transactions([data], told.append, longest=100_000)
+
+    assert len(first.segments) < 10_000
+    assert [(f.level, f.code) for f in first.envelope_findings] == [("transaction", "5")]
+    assert second.envelope_findings == [] == told
+    assert len(next(x12.transactions([data])).segments) == 50_002

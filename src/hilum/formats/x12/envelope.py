@@ -148,9 +148,12 @@ def group_trailer_findings(group: Group, transactions: int, line: int) -> list[X
     return found
 
 
-def transaction_findings(transaction: Transaction) -> list[X12Finding]:
-    """What is wrong with an ST and its SE."""
+def transaction_findings(transaction: Transaction, left_out: int = 0) -> list[X12Finding]:
+    """What is wrong with an ST and its SE, of which ``left_out`` segments between them were not kept."""
     found = []
+    if left_out:
+        text = f"the transaction is longer than can be kept: {left_out:,} of its segments were not read"
+        found.append(transaction_finding(transaction, "5", text, "ST"))
     header, trailer = transaction.segments[0], transaction.segments[-1]
     if re.fullmatch(r"[A-Z0-9]{3}", value(header, 1) or " ") is None:
         found.append(transaction_finding(transaction, "6", "ST01 is no transaction set identifier", "ST", 1))
@@ -161,7 +164,7 @@ def transaction_findings(transaction: Transaction) -> list[X12Finding]:
         return found
     if value(trailer, 2) != value(header, 2):
         found.append(transaction_finding(transaction, "3", "SE02 is not the control number in ST02", "SE", 2))
-    actual = len(transaction.segments)
+    actual = len(transaction.segments) + left_out
     if not _counts(trailer, actual):
         found.append(transaction_finding(transaction, "4", f"SE01 is not the number of segments, {actual}", "SE", 1))
     return found

@@ -28,9 +28,11 @@ class Reader:
     With ``keep`` a group holds its transactions and an interchange its groups; without, they only count them.
     """
 
-    def __init__(self, chunks: Iterator[str], keep: bool) -> None:
+    def __init__(self, chunks: Iterator[str], keep: bool, longest: int | None = None) -> None:
         self.chunks = chunks
         self.keep = keep
+        self.longest = longest
+        """Characters of a transaction beyond which the rest of it is left out; None for no limit."""
         self.ended = False
         self.text = ""
         self.received = 0
@@ -173,6 +175,8 @@ class _Body:
         """Of the open transaction; empty when none is open."""
         self.texts: list[str] = []
         self.lines: list[int] = []
+        self.size = self.left_out = 0
+        """Characters of the open transaction, and segments of it that were left out."""
         self.first_segment = 0
         self.ended = False
         self.trailer_line = interchange.line
@@ -195,7 +199,9 @@ class _Body:
                 run = texts[done:at]
                 if reader.wanted:
                     reader.note(pieces, done, number + 1, len(run))
-                if self.segments:
+                if self.segments and self.full(run):
+                    self.left_out += len(run)
+                elif self.segments:
                     self.segments += [text.split(element) for text in run]
                     self.texts += run
                     self.lines += lines[done:at]
@@ -255,6 +261,13 @@ class _Body:
             known = name if name in _ENVELOPE else None
             self.complain("024", "a segment stands outside of any transaction", line, known)
 
+    def full(self, run: list[str]) -> bool:
+        """Whether a run of segments would make the open transaction longer than the reader may keep."""
+        if self.reader.longest is None:
+            return False
+        self.size += sum(map(len, run))
+        return self.size > self.reader.longest
+
     def complain(self, code: str, text: str, line: int, segment: str | None) -> None:
         found = self.interchange.findings
         if len(found) < FINDINGS_MAX:
@@ -302,7 +315,7 @@ class _Body:
             lines=None if one_each or lines[-1] == first else lines,
             one_line_each=one_each,
         )
-        found.envelope_findings += envelope.transaction_findings(found)
+        found.envelope_findings += envelope.transaction_findings(found, self.left_out)
         reader, number = self.reader, found.control_number
         reader.transaction_count += 1
         if number in reader.transaction_numbers:
@@ -313,6 +326,7 @@ class _Body:
         if reader.keep and group is not None:
             group.transactions.append(found)
         self.segments, self.texts, self.lines = [], [], []
+        self.size = self.left_out = 0
         return found
 
     def close_group(self) -> Iterator[Transaction | Group]:

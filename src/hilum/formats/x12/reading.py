@@ -10,6 +10,8 @@ from hilum.formats.x12.reader import Reader
 from hilum.formats.x12.separators import find_opening
 
 CHUNK = 1 << 16
+TRANSACTION_LONGEST = 32 << 20
+"""Characters of one transaction that a stream keeps."""
 _RECOGNISED_WITHIN = 1 << 16
 
 
@@ -30,13 +32,16 @@ def parse(data: bytes) -> Document:
     return Document(text, encoding, mark, interchanges, reader.loose)
 
 
-def transactions(chunks: Iterable[bytes], report: Callable[[X12Finding], None] | None = None) -> Iterator[Transaction]:
+def transactions(
+    chunks: Iterable[bytes], report: Callable[[X12Finding], None] | None = None, *, longest: int = TRANSACTION_LONGEST
+) -> Iterator[Transaction]:
     """Each transaction of a file as soon as its SE was read; X12Error like ``parse``, or when a segment does not end in 4 MB.
 
-    Memory is that of the largest single transaction. What is wrong with an ST or SE is in ``transaction.envelope_findings``;
-    ``report`` is given what is wrong with groups and interchanges, each when it ends.
+    Memory is that of the largest single transaction, some twenty times its bytes; of one with more than ``longest`` characters
+    the rest is left out, which is an error of that transaction. What is wrong with an ST or SE is in
+    ``transaction.envelope_findings``; ``report`` is given what is wrong with groups and interchanges, each when it ends.
     """
-    reader = Reader(_texts(chunks), keep=False)
+    reader = Reader(_texts(chunks), keep=False, longest=longest)
     told = 0
     for found in reader.read():
         if report is not None:

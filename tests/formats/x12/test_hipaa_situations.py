@@ -102,6 +102,32 @@ def test_an_address_at_home_has_a_postal_code_of_five_or_nine_digits():
     assert findings(data) == [("n4-postal-code", None, "N403")]
 
 
+CODES = {
+    "carc": frozenset({"1", "2", "3", "45", "97"}),
+    "rarc": frozenset({"MA01", "N130"}),
+    "claim_status": frozenset({"19", "20", "496", "562"}),
+    "claim_status_category": frozenset({"A1", "A2", "A7", "A8"}),
+    "taxonomy": frozenset({"207X00000X"}),
+}
+UNLISTED = {
+    "an adjustment reason": ("835.edi", ("CAS*CO*45*15.25", "CAS*CO*451*15.25"), ("2110", "CAS02")),
+    "a second adjustment reason": ("835.edi", ("**97*0~", "**98*0~"), ("2110", "CAS05")),
+    "a remark of a claim": ("835.edi", ("MOA***MA01", "MOA***MA99"), ("2100", "MOA03")),
+    "a status": ("277ca.edi", ("STC*A2:20:PR", "STC*A2:21:PR"), ("2200D", "STC01-2")),
+    "a taxonomy": ("837p.edi", ("PRV*BI*PXC*207X00000X", "PRV*BI*PXC*207X00000Y"), ("2000A", "PRV03")),
+}
+
+
+@pytest.mark.parametrize("name", UNLISTED)
+def test_a_code_that_the_users_list_does_not_have_is_found(name: str):
+    sample, edit, place = UNLISTED[name]
+    wrong = x12.parse(changed(sample, edit))
+    codes = {**CODES, "claim_status": CODES["claim_status"] | {"507"}}
+    (found,) = x12.validate(wrong, codes)
+    assert (found.code, found.snip, (found.loop, found.location)) == ("7", 5, place)
+    assert x12.validate(wrong) == []
+
+
 GUIDES = [
     ("837p.edi", "005010X222A1"),
     ("837i.edi", "005010X223A2"),

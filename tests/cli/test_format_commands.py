@@ -247,6 +247,7 @@ def test_what_cannot_be_opened_is_told_and_the_others_still_come(terminal, comma
     good = terminal.file("good.hl7", ADMITTED)
     said = terminal.types(command, str(tmp_path), str(tmp_path / "none.hl7"), "\0", "x" * 300, good, code=2)
 
+    terminal.types(command, str(tmp_path / "none.hl7"), terminal.file("bad.hl7", BROKEN), code=2)
     assert said.stderr.count("cannot be read") == 4 and "Is a directory" in said.stderr
     assert "C-1" in said.stdout or "nothing wrong" in said.stdout
 
@@ -291,6 +292,14 @@ def test_a_stream_without_end_that_is_nothing_is_refused_at_its_start():
         process = hilum("validate", "-", stdin=noise, stdout=subprocess.PIPE)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 1 and b"this is no HL7 v2" in said
+
+
+def test_what_has_to_be_in_memory_has_a_limit(terminal, monkeypatch):
+    monkeypatch.setattr("hilum.cli.documents.MOST_BYTES", 300_000)
+    long = terminal.file("long.hl7", ADMITTED * 5000)
+    for command in COMMANDS:
+        said = terminal.types(command, long, code=2).stderr
+        assert "is larger than" in said and "split it" in said
 
 
 def test_a_long_table_is_validated_as_it_comes(terminal):

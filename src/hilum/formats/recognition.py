@@ -51,14 +51,14 @@ FORMATS: dict[str, Format] = {
 
 _BLANK = " \t\r\n\x0b\x0c\x1c\ufeff\0"
 # An ISA has sixteen elements, so its separator is met again soon and often; prose that says ISA has no such thing.
-_ISA = re.compile(r"ISA([^A-Za-z0-9\s])(?:(?!\1).){0,40}(?:\1(?:(?!\1).){0,40}){8}", re.DOTALL)
+_ISA = re.compile(r"ISA([^A-Za-z0-9 \t\r\n])(?:(?!\1).){0,40}(?:\1(?:(?!\1).){0,40}){8}", re.DOTALL)
 _HL7 = re.compile(r"(?:\A|[\r\n\x0b\x1c])[\ufeff\x0b]*(?:MSH|FHS|BHS)[^A-Za-z0-9\s]")
 # Pieces that lost their envelope: their own parsers say what is missing.
 _HEADLESS_X12 = re.compile(r"(?:GS|ST)([^A-Za-z0-9\s])[A-Z0-9]{2,3}\1")
 _HEADLESS_HL7 = re.compile(r"(?:EVN|PID|PD1|PV1|MSA|ORC|OBR)\|")
 _FHIR = re.compile(r'"resourceType"\s*:')
 _PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->|\s+|<!DOCTYPE[^>\[]*(?:\[[^\]]*\]\s*)?>", re.DOTALL)
-_ROOT = re.compile(r"<(?:([\w.-]+):)?([\w.-]+)((?:\s[^>]*)?)(?:>|\Z)", re.DOTALL)
+_ROOT = re.compile(r"<(?:([\w.-]+):)?([\w.-]+)((?:\s[^>]*)?)(?:/?>|\Z)", re.DOTALL)
 _SPACE = re.compile(r"""\sxmlns(?::([\w.-]+))?\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _MESSAGE_ROOT = re.compile(r"[A-Z][A-Z0-9]{2}_[A-Z][A-Z0-9]{2}|ACK")
 

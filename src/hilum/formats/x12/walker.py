@@ -63,12 +63,13 @@ def _foreign(definition: SetDefinition, version: str) -> bool:
 class _Frame:
     """An open loop: what it may hold, how far it has come, and how often each place was filled."""
 
-    __slots__ = ("choices", "counts", "loop", "node", "outer", "position")
+    __slots__ = ("choices", "counts", "loop", "node", "outer", "position", "segments")
 
     def __init__(self, node: Node, loop: Loop, outer: _Frame | None) -> None:
         self.node = node
         self.choices = node.choices
         self.loop = loop
+        self.segments = loop.segments
         self.outer = outer
         self.position = 0
         self.counts = node.blank.copy()
@@ -88,12 +89,13 @@ class _Walker:
 
     def run(self) -> None:
         transaction, separators = self.transaction, self.transaction.separators
+        here = self.frame
         number = 0
         for segment, text in zip(transaction.segments, transaction.texts, strict=True):
             number += 1
             name = segment[0]
             place: Place | None = None
-            frame: _Frame | None = self.frame
+            frame: _Frame | None = here
             while frame is not None:
                 choice = frame.choices.get(name)
                 if choice is not None:
@@ -118,16 +120,17 @@ class _Walker:
                 if frame is None or place is None:
                     continue
             # From here on the place is settled: leave the loops inside its own, count it, check it.
-            if frame is not self.frame:
+            if frame is not here:
                 self.number = number
                 while self.frame is not frame:
                     self.close()
+                here = frame
             frame.position = place.position
             frame.counts[place.index] += 1
             if place.opens:
-                self.open(place, segment, number)
+                here = self.open(place, segment, number)
             else:
-                frame.loop.segments.append(segment)
+                frame.segments.append(segment)
             match = place.match
             if match is None or not match(text):
                 self.number = number
@@ -139,7 +142,8 @@ class _Walker:
 
     # --- loops ---------------------------------------------------------------------------------------------------------
 
-    def open(self, place: Place, segment: Segment, number: int) -> None:
+    def open(self, place: Place, segment: Segment, number: int) -> _Frame:
+        """Open the loops that begin with a segment; the innermost of them."""
         frame = self.frame
         for node in place.opens:
             parent = frame.loop
@@ -148,8 +152,9 @@ class _Walker:
             frame = _Frame(node, loop, frame)
             frame.counts[0] = 1
             frame.position = node.first_position
-        frame.loop.segments.append(segment)
+        frame.segments.append(segment)
         self.frame = frame
+        return frame
 
     def close(self) -> _Frame | None:
         """Leave the innermost loop; what it should have had and has not is missing."""

@@ -13,6 +13,7 @@ answer = acknowledge(message, "AA", findings, control_id="H1", timestamp=now)
 
 from hilum.formats.hl7v2.acknowledgement import AckCode, Receipt, acknowledge, answers, code_for, receipt_of
 from hilum.formats.hl7v2.batch import Batch, split_messages
+from hilum.formats.hl7v2.charsets import wide_codec
 from hilum.formats.hl7v2.delimiters import NULL, Delimiters, escape, unescape
 from hilum.formats.hl7v2.document import Document, convert, parse, recognise, write
 from hilum.formats.hl7v2.findings import Code, Finding, HL7Error, HL7ParseError, MessageFinding, MissingField
@@ -69,5 +70,6 @@ __all__ = [
     "tree",
     "unescape",
     "validate",
+    "wide_codec",
     "write",
 ]

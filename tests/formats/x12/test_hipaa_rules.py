@@ -371,6 +371,11 @@ WRONG = {
         [("*800*820", "*800*810")],
         [("820-item-balance", "2300B", "RMR04")],
     ),
+    "820 an exchange's payment is not its items": (
+        "820_exchange.edi",
+        [("BPR*I*700", "BPR*I*770")],
+        [("820-total", None, "BPR02")],
+    ),
     "820 an adjustment has the wrong sign": ("820.edi", [("ADX*-30*52", "ADX*30*52")], [("820-total", None, "BPR02")]),
 }
 

@@ -57,9 +57,9 @@ def maintenance(transaction: Transaction, report: Report) -> None:
         for cover in coverages:
             detail = cover.first("HD")
             dates = {value(dated, 1) for dated in cover.every("DTP")}
-            if value(detail, 1) == ADDITION and not dates & {"348", "300", "303", "543"}:
+            if value(detail, 1) == ADDITION and dates and not dates & {"348", "300", "303", "543"}:
                 _undated(report, cover, "coverage that is added says when it begins (DTP with 348)")
-            if value(detail, 1) == CANCELLATION and not dates & {"349", "303", "695"}:
+            if value(detail, 1) == CANCELLATION and dates and not dates & {"349", "303", "695"}:
                 _undated(report, cover, "coverage that is cancelled says when it ends (DTP with 349)")
         if value(person, 11) is not None and value(person, 1) == "Y" and kind == ADDITION:
             report(

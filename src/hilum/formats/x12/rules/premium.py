@@ -1,7 +1,8 @@
-"""A premium payment is the sum of what it pays (X12 005010X218 section 1.10): guide sets only, not the plain 820."""
+"""A premium payment is the sum of what it pays (X12 005010X218 section 1.10); the plain 820 pays invoices and is not asked."""
 
 from __future__ import annotations
 
+from hilum.formats.x12.definitions import RELEASES
 from hilum.formats.x12.document import Transaction
 from hilum.formats.x12.rules import Rule
 from hilum.formats.x12.rules.amounts import ZERO, added, number, shown
@@ -11,7 +12,7 @@ from hilum.formats.x12.rules.report import Report
 def total(transaction: Transaction, report: Report) -> None:
     """BPR02 is the sum of RMR04 and of the adjustments (ADX) of organizations and persons; RMR04 is RMR05 with its own ADX."""
     root = transaction.root
-    if root is None or transaction.definition is None or not transaction.definition.guide:
+    if root is None or transaction.definition is None or transaction.definition.convention in RELEASES:
         return
     header = root.first("BPR")
     paid = number(header, 2)

@@ -1,6 +1,7 @@
 """`make bench`: what the platform does, beside what this machine does without it, in one run.
 
-Every figure is a ratio to a bound measured minutes before on the same machine. Results go to benchmarks/RESULTS.md.
+Every figure is a ratio to a bound measured minutes before on the same machine. Results go to benchmarks/RESULTS.md, those of the formats,
+beside their public peers, to benchmarks/FORMATS.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 import asyncpg
 
+from benchmarks import formats
 from benchmarks.load import message
 from benchmarks.processes import HERE, child, serving
 from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
@@ -40,6 +42,11 @@ class Results:
     def say(self, line: str = "") -> None:
         self.lines.append(line)
         print(line, flush=True)
+
+    def keep(self, name: str, quick: bool) -> None:
+        """Write them beside this file, unless they are a quick look only."""
+        if not quick:
+            (HERE / name).write_text("\n".join(self.lines) + "\n")
 
 
 def load(port: int, connections: int, messages: int, tag: str, rate: float = 0.0) -> dict[str, Any]:
@@ -192,13 +199,26 @@ def flows(results: Results, url: str, quick: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, and no results file")
+    parser.add_argument("--only", choices=["platform", "formats"], help="one of the two parts")
     given = parser.parse_args()
     quick = 10 if given.quick else 1
-    results = Results()
-    results.say("# Results\n")
-    results.say(
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; the load generator, the sink, PostgreSQL and the platform share the cores. Message: HL7 v2.5.1 ADT^A04 of {len(message(1, 'T')):,} bytes. Rerun with `make bench`.\n"
-    )
+    machine = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if given.only != "platform":
+        results = Results()
+        results.say(f"# The formats beside their peers\n\n{machine}, one process. Rerun with `make bench`.\n")
+        formats.report(results.say, quick=quick)
+        results.keep("FORMATS.md", given.quick)
+    if given.only != "formats":
+        results = Results()
+        results.say("# Results\n")
+        results.say(
+            f"{machine}; the load generator, the sink, PostgreSQL and the platform share the cores. Message: HL7 v2.5.1 ADT^A04 of {len(message(1, 'T')):,} bytes. Rerun with `make bench`.\n"
+        )
+        whole_platform(results, quick)
+        results.keep("RESULTS.md", given.quick)
+
+
+def whole_platform(results: Results, quick: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -216,8 +236,6 @@ def main() -> None:
                     + ".\n"
                 )
             flows(results, server.create_database("flows"), quick)
-    if not given.quick:
-        (HERE / "RESULTS.md").write_text("\n".join(results.lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _due(header: Element) -> str | None:
     term = next(
         (term for tag in ("InvoiceDetailPaymentTerm", "PaymentTerm") if (term := header.find(tag)) is not None), None
     )
-    days, day = term.get("payInNumberOfDays", "") if term is not None else "", (header.get("invoiceDate") or "")[:10]
+    days, day = term.get("payInNumberOfDays", "") if term is not None else "", header.get("invoiceDate", "")[:10]
     if not days.isdecimal() or len(days) > 4 or not is_date(day):
         return None
     try:

@@ -170,7 +170,7 @@ def presence_findings(root: Element) -> Iterator[Finding]:
             yield finding_at(root, rule, f"The {what}'s postal address is missing")
     for rule, path, attribute, what in _ATTRIBUTES:
         for element in places(root, path):
-            if not (element.get(attribute) or "").strip():
+            if not element.get(attribute, "").strip():
                 yield finding_at(element, rule, f"The {what} is missing", attribute=attribute)
 
 
@@ -318,7 +318,7 @@ def code_findings(root: Element) -> Iterator[Finding]:
     """Codes that are in none of the lists the standard names."""
     for element in root.iter(f"{{{NS['cbc']}}}*"):
         name = name_of(element)
-        if name in _AMOUNTS and not codes.is_currency((element.get("currencyID") or "").strip()):
+        if name in _AMOUNTS and not codes.is_currency(element.get("currencyID", "").strip()):
             yield finding_at(element, "BR-CL-03", "The currency is not in ISO 4217", attribute="currencyID")
         elif name == "AllowanceChargeReasonCode":
             yield from _reason(element)

@@ -96,6 +96,16 @@ def test_indented_segments_and_lines_are_told_as_they_stand():
     assert (document.interchanges[0].line, document.interchanges[0].groups[0].line) == (2, 3)
 
 
+@pytest.mark.parametrize("indent", [" ", "\t", "    "], ids=repr)
+@pytest.mark.parametrize("newline", ["", "\n", "\r\n"], ids=repr)
+@pytest.mark.parametrize("terminator", ["~", "\n", "\r\n"], ids=repr)
+def test_indentation_is_no_part_of_a_segment(terminator, newline, indent):
+    document = x12.parse((terminator + newline + indent).join(WHOLE).encode())
+
+    assert document.transactions[0].segments == x12.parse(text(WHOLE).encode()).transactions[0].segments
+    assert document.envelope_findings == []
+
+
 def test_a_file_wrapped_at_80_columns_reads_as_the_one_that_is_not():
     flat = text(WHOLE, newline="")
     for newline in ("\n", "\r\n"):
@@ -156,7 +166,8 @@ def test_bytes_without_an_isa_are_refused(data):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_refused_and_says_so(encoding):
+def test_utf_16_is_recognised_refused_and_says_so(encoding):
+    assert x12.recognise(text(WHOLE).encode(encoding))
     with pytest.raises(x12.X12Error, match="UTF-16"):
         x12.parse(text(WHOLE).encode(encoding))
     with pytest.raises(x12.X12Error, match="UTF-16"):
@@ -236,6 +247,20 @@ def test_what_is_wrong_with_an_envelope_is_told_by_the_standards_code(name):
     found = x12.parse(damaged.encode()).envelope_findings
 
     assert [(f.level, f.code) for f in found] == [expected]
+
+
+def test_what_is_wrong_with_a_trailer_is_told_on_its_line():
+    damaged = text(WHOLE).replace("IEA*1*", "IEA*2*").replace("GE*1*7", "GE*3*7").replace("SE*5*", "SE*6*")
+    found = x12.parse(damaged.encode()).envelope_findings
+    assert {f.location: f.line for f in found} == {"SE01": 7, "GE01": 8, "IEA01": 9}
+
+
+def test_of_very_many_broken_transactions_each_keeps_one_error():
+    broken = [["ST*850*" + f"{n:04}", "PO1*1*x*EA", "SE*9*" + f"{n:04}"] for n in range(700)]
+    findings = x12.validate(x12.parse(text(interchange(group(*broken))).encode()))
+
+    assert {f.transaction for f in findings if f.severity == "error"} == {f"{n:04}" for n in range(700)}
+    assert len(findings) <= 500 + 700
 
 
 def test_control_numbers_that_come_twice_are_told_at_each_level():

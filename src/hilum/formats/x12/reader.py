@@ -92,15 +92,19 @@ class Reader:
             self.loose.append(envelope.interchange_finding("022", text, self.line, None, severity=severity))
 
     def _next_opening(self, first: bool) -> Opening | None:
+        """The next ISA, with the text before it left behind; None when there is none."""
+        searched = 0
         while True:
             opening = find_opening(self.text)
             if opening is not None and (len(self.text) - opening.start > LOOK_AHEAD or not self._more()):
                 self._pass_over(opening.start)
                 return opening_at(self.text, 0)
             if opening is None:
-                if not first and len(self.text) > LOOK_AHEAD:
+                # What is left may hold the beginning of an ISA; what is passed over is not searched again.
+                if len(self.text) > LOOK_AHEAD:
+                    searched += len(self.text) - LOOK_AHEAD
                     self._pass_over(len(self.text) - LOOK_AHEAD)
-                if first and len(self.text) > SEGMENT_LONGEST:
+                if first and searched > SEGMENT_LONGEST:
                     raise X12Error("022", f"there is no ISA segment in the first {SEGMENT_LONGEST:,} characters")
                 if not self._more():
                     self._pass_over(len(self.text))

@@ -64,9 +64,14 @@ def chunks_of(text: str) -> Iterator[str]:
 
 
 def recognise(data: bytes) -> bool:
-    """Whether an ISA with its elements is near the start of ``data``."""
+    """Whether an ISA with its elements is near the start of ``data``; also in UTF-16, which ``parse`` refuses with a word."""
     head = data[:_RECOGNISED_WITHIN]
-    return b"ISA" in head and find_opening(head.decode("latin-1")) is not None
+    if b"ISA" in head:
+        return find_opening(head.decode("latin-1")) is not None
+    return any(
+        "ISA".encode(wide) in head and find_opening(head.decode(wide, "replace")) is not None
+        for wide in ("utf-16-le", "utf-16-be")
+    )
 
 
 def _refuse_utf_16(head: bytes) -> None:

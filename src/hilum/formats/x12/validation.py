@@ -32,10 +32,17 @@ def validate(document: Document, codes: Codes | None = None) -> list[X12Finding]
 
     After ``FINDINGS_MAX`` findings a transaction adds only its first error, so that none with an error is without a finding.
     """
-    found = document.envelope_findings
+    found: list[X12Finding] = []
+    told: set[int | None] = {None}
+    for finding in document.envelope_findings:
+        if len(found) < FINDINGS_MAX or (finding.severity == "error" and finding.first_segment not in told):
+            found.append(finding)
+            told.add(finding.first_segment)
     for transaction in document.transactions:
         own = check(transaction, codes)
-        if len(found) + len(own) > FINDINGS_MAX:
-            own = [finding for finding in own if finding.severity == "error"][: max(1, FINDINGS_MAX - len(found))]
+        room = FINDINGS_MAX - len(found)
+        if len(own) > room:
+            own = [finding for finding in own if finding.severity == "error"]
+            own = own[:room] if room > 0 else own[: transaction.first_segment not in told]
         found += own
     return found

@@ -201,6 +201,8 @@ class _Walker:
 
     def missing(self, place: Place, loop: Loop) -> None:
         """A required place that was not filled; where it was noticed is the first segment that comes after its position."""
+        if len(self.findings) >= FINDINGS_MAX:
+            return
         guide = self.definition.guide
         number = self.number
         after = [child.number for child in loop.loops if child.use.position > place.position]

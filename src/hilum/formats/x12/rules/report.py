@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import chain
 
 from hilum.formats.findings import Severity
 from hilum.formats.x12.document import Loop, Segment, Transaction, X12Finding, value
@@ -17,6 +18,8 @@ class Report:
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
         self.findings: list[X12Finding] = []
+        self.near = 0
+        """Where the last finding was: rules go through a transaction in order, so the next one is not far behind."""
 
     def __call__(
         self,
@@ -35,9 +38,7 @@ class Report:
         if len(self.findings) >= FINDINGS_MAX:
             return
         found = self.transaction
-        number = (
-            next((n for n, s in enumerate(found.segments, 1) if s is segment), None) if segment is not None else None
-        )
+        number = None if segment is None else self.place_of(segment, loop)
         place = None
         if segment is not None:
             place = segment[0] + (f"{element:02d}" if element else "") + (f"-{component}" if component else "")
@@ -59,6 +60,16 @@ class Report:
                 first_segment=found.first_segment,
             )
         )
+
+    def place_of(self, segment: Segment, loop: Loop | None) -> int | None:
+        """The number of a segment, counted from 1 at the ST, looked for from its loop or from the last finding onwards."""
+        segments = self.transaction.segments
+        start = min(self.near if loop is None else loop.number - 1, len(segments))
+        for at in chain(range(start, len(segments)), range(start)):
+            if segments[at] is segment:
+                self.near = at
+                return at + 1
+        return None
 
 
 def amount(segment: Segment | None, at: int) -> Decimal | None:

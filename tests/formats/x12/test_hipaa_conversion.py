@@ -127,6 +127,14 @@ def test_a_claim_whose_lines_do_not_add_up_is_not_balanced():
     assert (knee.balanced, hip.balanced) == (False, True)
 
 
+def test_a_claim_that_lost_its_lines_is_not_balanced():
+    lines = (SAMPLES / "837d.edi").read_text()
+    start, end = lines.index("LX*1~"), lines.index("SE*")
+    (found,) = x12.convert(x12.parse((lines[:start] + lines[end:]).encode()))
+    assert isinstance(found, Claim)
+    assert (found.services, found.balanced) == ((), False)
+
+
 STATUSES = {
     "accepted into adjudication": ("A2:20:PR", True, "A2"),
     "forwarded": ("A0:16:AY", True, "A0"),

@@ -79,7 +79,7 @@ def _claim(
         statement_to=ends,
         diagnoses=_diagnoses(claim, separators),
         services=services,
-        balanced=not lines or charge == sum((line.charge for line in services), ZERO),
+        balanced=charge == sum((line.charge for line in services), ZERO),
     )
 
 

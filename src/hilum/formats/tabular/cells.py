@@ -104,11 +104,17 @@ def _moment(text: str, column: Column) -> Value | None:
         return None
     for form in column.formats:
         try:
-            # A table says when on the sender's wall, not where.
-            at = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)  # noqa: DTZ007
+            at = _at(text, form)
         except ValueError:
             continue
         if column.type == "date":
             return at.date()
         return at.time() if column.type == "time" else at
     return None
+
+
+def _at(text: str, form: str) -> datetime:
+    """A time on the sender's wall: a table says when, not where. The usual form has a shorter way than strptime."""
+    if form == "iso" or (form == "%Y-%m-%d" and len(text) == 10 and text[4] == text[7] == "-"):
+        return datetime.fromisoformat(text)
+    return datetime.strptime(text, form)  # noqa: DTZ007

@@ -59,6 +59,23 @@ def test_validate_tells_the_segment_its_line_and_the_transaction(terminal):
     assert balance["snip"] == 3
 
 
+@pytest.mark.parametrize(
+    ("written", "wrong", "place"),
+    [
+        (b"SE*16*0002", b"SE*17*0002", "SE"),
+        (b"SE*16*0002", b"SE*16*0009", "SE"),
+        (b"GE*2*1", b"GE*3*1", "GE"),
+        (b"IEA*1*000000001", b"IEA*1*000000002", "IEA"),
+    ],
+)
+def test_validate_looks_at_every_envelope(terminal, written, wrong, place):
+    [file] = terminal.reads("validate", "-", stdin=BALANCED.replace(written, wrong), code=1)["files"]
+
+    assert [finding["severity"] for finding in file["findings"]] == ["error"]
+    assert place in str(file["findings"][0])
+    assert "-:" in terminal.types("convert", "-", stdin=BALANCED.replace(written, wrong), code=1).stderr
+
+
 def test_prose_before_the_isa_is_no_obstacle(terminal):
     data = b"From: payer\nSubject: remittance\n\n" + BALANCED
     said = terminal.types("validate", "-", stdin=data).stdout

@@ -375,6 +375,24 @@ def test_a_credit_memo_is_a_credit():
     assert (credit.credit, credit.total, credit.balanced) == (True, Decimal("-1850"), True)
 
 
+def test_a_total_below_zero_is_a_credit_whatever_its_type():
+    credit = told("810_credit.edi", ("***CR~", "~"))
+    assert isinstance(credit, Invoice)
+    assert credit.credit
+
+
+def test_a_credit_memo_may_have_positive_amounts():
+    credit = told("810_credit.edi", ("IT1*1*-1*EA", "IT1*1*1*EA"), ("TDS*-185000", "TDS*185000"))
+    assert isinstance(credit, Invoice)
+    assert (credit.credit, credit.total, credit.balanced) == (True, Decimal(1850), True)
+
+
+def test_of_several_answers_none_says_the_whole_quantity_for_itself():
+    response = told("855.edi", ("ACK*IA*25*EA*067*20261124", "ACK*DR***067*20261124"), ("ACK*IB*15*EA", "ACK*IP**"))
+    assert isinstance(response, OrderResponse)
+    assert [line.quantity for line in response.lines if line.number == "2"] == [None, None]
+
+
 def test_an_unbalanced_invoice_says_so():
     invoice = told("810.edi", ("TDS*419145", "TDS*419246"))
     assert isinstance(invoice, Invoice)

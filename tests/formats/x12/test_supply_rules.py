@@ -223,6 +223,11 @@ WRONG = {
         [("SN1**15*EA", "SN1**14*EA"), ("CTT*5*80", "CTT*5*79")],
         [("856-quantity", "SN102", E)],
     ),
+    "856 the loads do not add up to the item": (
+        "856_packs_in_items.edi",
+        [("SN1*2*40*EA~", "SN1*2*40*EA~\nCLD*2*19*CTN~")],
+        [("856-quantity", "SN102", E)],
+    ),
     "856 the hash total is of the items alone": (
         "856_packs_in_items.edi",
         [("CTT*5*80", "CTT*5*40")],
@@ -388,6 +393,10 @@ RIGHT = {
     "855 the hash total drops decimal points": (
         "855.edi",
         [("PO1*1*2*EA", "PO1*1*2.5*EA"), ("ACK*IA*2*EA", "ACK*IA*2.5*EA"), ("CTT*4*348", "CTT*4*371")],
+    ),
+    "856 the loads add up to the item": (
+        "856_packs_in_items.edi",
+        [("SN1*2*40*EA~", "SN1*2*40*EA~\nCLD*2*20*CTN~")],
     ),
     "856 no structure is named": ("856.edi", [("*1415*0001", "*1415")]),
     "850 the window is one day": (

@@ -79,6 +79,8 @@ CASES = {
     "too many components": ("CLM", "01R 02R 05R 05-1R 05-2R 05-3R", "CLM*K*1***11:B:1:2", [("13", 5, 4)]),
     "a component that is not used": ("SVC", "01R 01-1R 01-2R 02R 03R", "SVC*HC:99213:25*1*1", [("I10", 1, 3)]),
     "too many repetitions": ("NM1", "01R 02R 03R", "NM1*IL*1*DOE^ROE", [("12", 3, None)]),
+    "ten repetitions of ten": ("CTX", "01R 01-1R 01-2S", "CTX*" + "^".join(["A:B"] * 10), []),
+    "eleven repetitions of ten": ("CTX", "01R 01-1R 01-2S", "CTX*" + "^".join(["A:B"] * 11), [("12", 1, None)]),
     "a component separator in a simple element": ("NM1", "01R 02R 03R", "NM1*IL*1*DOE:ROE", [("6", 3, None)]),
     "blanks only": ("N3", "01R", "N3*   ", [("6", 1, None)]),
     "a control character": ("N3", "01R", "N3*1 SHORE\tROAD", [("6", 1, None)]),

@@ -118,6 +118,29 @@ def test_a_bad_question_earns_a_999_with_loops_and_the_guides_codes():
     ]
 
 
+def test_an_error_in_a_claim_names_the_claim_that_it_is_in():
+    version = "005010X222A1"
+    body = [
+        ["BHT", "0019", "00", "BATCH1", "20260301", "1200", "CH"],
+        ["HL", "1", None, "20", "1"],
+        ["HL", "2", "1", "22", "0"],
+        ["CLM", "KNEE-1", "150"],
+        ["DTP", "431", "D8", "20260299"],
+        ["CLM", "KNEE-2", "150"],
+        ["DTP", "431", "D8", "20260298"],
+    ]
+    made = x12.NewTransaction(set_id="837", segments=body, convention=version)
+    group = x12.NewGroup(functional_id="HC", version=version, transactions=[made])
+    claims = x12.build([group], sender=("ZZ", "STMARY"), receiver=("ZZ", "LAKESHORE"), control_number=1, now=NOON)
+    told = said(answer(claims))
+    dates = [told[at : at + 3] for at, text in enumerate(told) if text.startswith("IK3*DTP*")]
+
+    assert dates == [
+        ["IK3*DTP*6*2300*8", "CTX*CLM01:KNEE-1", "IK4*3*1251*8"],
+        ["IK3*DTP*8*2300*8", "CTX*CLM01:KNEE-2", "IK4*3*1251*8"],
+    ]
+
+
 def test_all_rejected_is_a_rejected_group():
     assert said(answer(orders(BAD)))[-1] == "AK9*R*1*1*0"
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hilum.formats import x12
-from hilum.formats.x12.definitions import available, definition_for, read_set
+from hilum.formats.x12.definitions import LoopUse, SegmentUse, SetDefinition, available, definition_for, read_set
 from hilum.formats.x12.document import Loop
+from hilum.formats.x12.grammar import Grammar
+from hilum.formats.x12.walker import _Walker
 
 REMITTANCE = """ST*835*0001
 BPR*I*176*C*ACH*CCP*01*111000025*DA*33*1935665544**01*111000025*DA*22*20260301
@@ -247,6 +251,30 @@ def test_a_long_run_of_good_segments_takes_the_fast_way_with_the_same_result():
     _, findings = walked(many)
 
     assert [(f.code, f.location) for f in findings] == [("I6", "CAS01")]
+
+
+def test_a_loop_may_begin_with_a_loop():
+    order = read_set("850_004010.txt", "004010")
+    st, n1, se = (next(c for c in uses_of(order.root) if c.name == name) for name in ("ST", "N1", "SE"))
+    inner = LoopUse("INNER", "R", 2, 1, [replace(n1, position=1, max=1)])
+    outer = LoopUse("OUTER", "R", 1, 2, [inner])
+    root = LoopUse("transaction", "R", 1, 0, [replace(st, position=1), outer, replace(se, position=3)])
+    definition = SetDefinition("850", "004010", "PO", "004010", False, root)
+    [transaction] = x12.parse(interchange("ST*850*0001\nN1*ST*A\nN1*ST*B\nN1*ST*C\nSE*5*0001")).transactions
+
+    walker = _Walker(transaction, definition, Grammar(definition, transaction.separators, None))
+    walker.run()
+
+    assert tree(walker.root) == [
+        "transaction",
+        ["ST", "SE"],
+        ["OUTER", [], ["INNER", ["N1"]], ["INNER", ["N1"]], ["INNER", ["N1"]]],
+    ]
+    assert told(walker.findings) == [("4", "OUTER", "N1", 4)]
+
+
+def uses_of(loop: LoopUse) -> list[SegmentUse]:
+    return [use for child in loop.children for use in ([child] if isinstance(child, SegmentUse) else uses_of(child))]
 
 
 def test_every_table_can_be_read_and_names_its_own_set():

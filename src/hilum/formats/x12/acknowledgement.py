@@ -20,6 +20,8 @@ _997_ELEMENT = {"I6": "7", "I9": "2", "I10": "10", "I11": "1", "I12": "7", "I13"
 _997_4010_ELEMENT = {"12": "3", "13": "3"}
 _SEGMENT_CODES = frozenset({"1", "2", "3", "4", "5", "6", "7", *_997_SEGMENT})
 _ELEMENT_CODES = frozenset({"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "12", "13", *_997_ELEMENT})
+_UNITS = {"837": ("CLM", 1), "276": ("TRN", 2), "277": ("TRN", 2), "820": ("ENT", 1)}
+"""By set, the element that names the unit of business in which a segment stands (CTX01-1)."""
 _NOTED_ONLY = frozenset({"024"})
 """TA105 codes with which an interchange is still accepted, with errors noted."""
 
@@ -233,7 +235,7 @@ class _GroupAnswer:
             self.clean(convention, 35) if modern and convention is not None else None,
         ]
         standard = implementation = False
-        for finding, segments in self.details(findings):
+        for finding, segments in self.details(transaction, findings):
             yield from segments
             if finding.snip > 1 or finding.code.startswith("I"):
                 implementation = True
@@ -249,7 +251,9 @@ class _GroupAnswer:
             codes.append("5")
         yield ["IK5" if self.kind == "999" else "AK5", code, *list(dict.fromkeys(codes))[:5]]
 
-    def details(self, findings: list[X12Finding]) -> Iterator[tuple[X12Finding, list[list[Element]]]]:
+    def details(
+        self, transaction: Transaction, findings: list[X12Finding]
+    ) -> Iterator[tuple[X12Finding, list[list[Element]]]]:
         """AK3 and AK4 (IK3 and IK4), by segment: first what is wrong with the segment, then with its elements."""
         places: dict[int, list[X12Finding]] = {}
         for finding in findings:
@@ -259,11 +263,12 @@ class _GroupAnswer:
             elements = []
             for finding in places[number]:
                 if finding.level == "segment" and finding.code in _SEGMENT_CODES:
-                    yield finding, [self.segment(finding, self.segment_code(finding.code))]
+                    told = self.segment(finding, self.segment_code(finding.code))
+                    yield finding, [told, *self.unit(transaction, number)]
                 elif finding.element is not None:
                     elements.append(finding)
             for at, finding in enumerate(elements[:99]):
-                lead = [self.segment(finding, "8")] if not at else []
+                lead = [self.segment(finding, "8"), *self.unit(transaction, number)] if not at else []
                 yield finding, [*lead, self.element(finding)]
 
     def segment(self, finding: X12Finding, code: str) -> list[Element]:
@@ -277,6 +282,18 @@ class _GroupAnswer:
             shown if self.kind == "999" else None,
             code,
         ]
+
+    def unit(self, transaction: Transaction, number: int) -> list[list[Element]]:
+        """The CTX of a 999 that names the claim, inquiry or payment in which the segment ``number`` stands, where there is one."""
+        name, at = _UNITS.get(transaction.set_id, ("", 0))
+        if self.kind != "999" or not name:
+            return []
+        for segment in reversed(transaction.segments[:number]):
+            if segment[0] == name and (said := value(segment, at)) is not None:
+                return [["CTX", (f"{name}{at:02d}", self.clean(said, 35))]]
+            if segment[0] == "HL":
+                break
+        return []
 
     def segment_code(self, code: str) -> str:
         return code if self.kind == "999" else _997_SEGMENT.get(code, code)

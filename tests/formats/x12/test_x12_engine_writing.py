@@ -70,6 +70,15 @@ def test_separators_newlines_usage_and_numbers_are_the_writers():
     assert document.envelope_findings == []
 
 
+def test_groups_are_numbered_on_from_the_interchange():
+    body = [x12.NewTransaction(set_id="850", segments=ORDER)]
+    groups = [x12.NewGroup(functional_id="PO", version="004010", transactions=body) for _ in range(2)]
+    document = x12.build(groups, sender=("ZZ", "STMARY"), receiver=("ZZ", "ACME"), control_number=42, now=NOON)
+
+    assert [group.control_number for group in document.interchanges[0].groups] == ["42", "43"]
+    assert document.envelope_findings == []
+
+
 def test_composites_and_repetitions_are_joined_and_empty_ends_left_away():
     body = [
         ["REF", "6R", "1", None, ("A", "", "")],

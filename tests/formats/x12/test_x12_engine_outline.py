@@ -84,6 +84,13 @@ def test_what_tells_of_the_patient_is_protected_and_what_tells_of_the_business_i
     assert "KNEE-" not in str(top.as_json(lambda value: "***"))
 
 
+def test_any_person_in_a_claim_is_protected_and_an_organization_in_no_patients_role_is_not():
+    rendering = [["NM1", "82", "1", "KNEE-SURGEON", "KNEE-SAM"], ["NM1", "77", "2", "KNEE-CLINIC"]]
+    top = x12.outline(made("837", [*CLAIM[:-3], *rendering, *CLAIM[-3:]], "HC", "005010X222A1"))
+    assert {"KNEE-SURGEON", "KNEE-SAM"} <= values(top, True)
+    assert "KNEE-CLINIC" in values(top, False)
+
+
 def test_nothing_of_an_order_between_businesses_is_protected():
     top = x12.outline(made("850", ORDER, "PO", "004010"))
     assert {text for text in values(top, True) if text.strip("0 ")} == set()

@@ -54,8 +54,8 @@ class ServicePayment:
     procedure_kind: str | None = None
     modifiers: tuple[str, ...] = ()
     revenue_code: str | None = None
-    charge: Decimal
-    paid: Decimal
+    charge: Decimal | None = None
+    paid: Decimal | None = None
     allowed: Decimal | None = None
     units: Decimal | None = None
     service_from: str | None = None
@@ -185,7 +185,7 @@ class AcknowledgedItem:
     """One thing a partner accepted or rejected: an interchange, a group, a transaction or a claim."""
 
     level: str
-    """``interchange``, ``group``, ``transaction``, ``claim`` or ``message``."""
+    """``interchange``, ``group``, ``transaction``, ``provider``, ``claim`` or ``message``."""
     reference: str | None = None
     """The control number, claim number or message control id it answers."""
     payer_reference: str | None = None

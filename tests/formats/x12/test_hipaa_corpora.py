@@ -293,7 +293,7 @@ def test_real_claims_count_and_charge_as_computed_apart(row: dict[str, str]):
 @needs_corpus
 def test_a_fragment_in_an_envelope_becomes_the_rows_beside_it():
     """keironstoddart's CSV has a row for each service. Its file has no envelope, and writes the third service's charge three
-    elements too late (SVC07): the CSV leaves charge and payment empty, and to us they count as nothing."""
+    elements too late (SVC07): the CSV leaves charge and payment empty, and so do we."""
     text = (CORPUS / FRAGMENT).read_text().strip()
     envelope = (
         "ISA*00*          *00*          *ZZ*A              *ZZ*B              *110108*0000*^*00501*000000001*0*P*:~"
@@ -308,8 +308,8 @@ def test_a_fragment_in_an_envelope_becomes_the_rows_beside_it():
     assert len(rows) == len(claim.services)
     assert claim.patient is not None
 
-    def amount(text: str) -> Decimal:
-        return Decimal(text or "0")
+    def amount(text: str) -> Decimal | None:
+        return Decimal(text) if text else None
 
     for row, service in zip(rows, claim.services, strict=True):
         assert row["marker"] == claim.claim_number
@@ -320,8 +320,8 @@ def test_a_fragment_in_an_envelope_becomes_the_rows_beside_it():
             service.procedure_kind,
         )
         assert (amount(row["charge_amount"]), amount(row["paid_amount"])) == (service.charge, service.paid)
-        assert amount(row["allowed_amount"]) == (0 if service.allowed is None else service.allowed)
-        assert amount(row["allowed_units"]) == (0 if service.units is None else service.units)
+        assert amount(row["allowed_amount"]) == service.allowed
+        assert amount(row["allowed_units"]) == service.units
         assert (row["transaction_date"], row["payer"]) == (found.payment_date, found.payer.name)
         assert (row["start_date"], row["end_date"]) == (service.service_from, service.service_to)
         assert row["ref_0_value"] == service.line_control_number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 from hilum.formats.x12.definitions import available
 from hilum.formats.x12.document import Transaction, value
@@ -17,7 +17,7 @@ _ACKNOWLEDGES = "TH"
 """BHT06 of a 277 that acknowledges claims (X214)."""
 
 
-@cache
+@lru_cache(maxsize=256)
 def _known(set_id: str, guide: str) -> bool:
     return any(s == set_id and len(c) >= 10 and c[:10] == guide for s, c in available())
 

@@ -52,8 +52,8 @@ class Tables:
 
     def __init__(self, lines: Mapping[tuple[str, str], str]) -> None:
         self._lines = lines
-        self._specs: dict[tuple[str, str], tuple[Spec, ...] | None] = {}
-        self._structures: dict[str, Node | None] = {}
+        self._specs: dict[tuple[str, str], tuple[Spec, ...]] = {}
+        self._structures: dict[str, Node] = {}
 
     def segment(self, name: str) -> tuple[Spec, ...] | None:
         """The fields of a segment, the first at place 0."""
@@ -65,10 +65,11 @@ class Tables:
 
     def structure(self, name: str) -> Node | None:
         """A message structure such as ``ADT_A01``."""
-        if name not in self._structures:
-            line = self._lines.get(("M", name))
-            self._structures[name] = None if line is None else _tree(name, line.split())
-        return self._structures[name]
+        known = self._structures.get(name)
+        if known is None and (line := self._lines.get(("M", name))) is not None:
+            # Only what the tables have is remembered: the names that senders make up have no end.
+            known = self._structures[name] = _tree(name, line.split())
+        return known
 
     @cached_property
     def structures(self) -> frozenset[str]:
@@ -82,10 +83,10 @@ class Tables:
 
     def _spec(self, kind: str, name: str) -> tuple[Spec, ...] | None:
         key = (kind, name)
-        if key not in self._specs:
-            line = self._lines.get(key)
-            self._specs[key] = None if line is None else tuple(_specification(token) for token in line.split())
-        return self._specs[key]
+        known = self._specs.get(key)
+        if known is None and (line := self._lines.get(key)) is not None:
+            known = self._specs[key] = tuple(_specification(token) for token in line.split())
+        return known
 
 
 @lru_cache(maxsize=32)

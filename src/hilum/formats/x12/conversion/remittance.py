@@ -102,7 +102,7 @@ def _claim(claim: Loop, separators: Separators) -> ClaimPayment:
 
 
 def _service(service: Loop, separators: Separators) -> ServicePayment:
-    """One service; a charge or payment that is not said counts as nothing, as it does in every balance."""
+    """One service; a charge or payment that is not said is left out, though balances count it as nothing."""
     line = service.segments[0]
     done = procedure(line, 1, separators, value(line, 4))
     first, last = _day(service, "150"), _day(service, "151")
@@ -112,8 +112,8 @@ def _service(service: Loop, separators: Separators) -> ServicePayment:
         procedure_kind=done.kind,
         modifiers=done.modifiers,
         revenue_code=done.revenue_code,
-        charge=added(line, 2),
-        paid=added(line, 3),
+        charge=number(line, 2),
+        paid=number(line, 3),
         allowed=number(service.first("AMT", "B6"), 2),
         units=number(line, 5),
         service_from=single if first is None else first,

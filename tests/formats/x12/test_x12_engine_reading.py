@@ -100,10 +100,13 @@ def test_indented_segments_and_lines_are_told_as_they_stand():
 @pytest.mark.parametrize("newline", ["", "\n", "\r\n"], ids=repr)
 @pytest.mark.parametrize("terminator", ["~", "\n", "\r\n"], ids=repr)
 def test_indentation_is_no_part_of_a_segment(terminator, newline, indent):
-    document = x12.parse((terminator + newline + indent).join(WHOLE).encode())
+    joint = terminator + newline
+    for first in range(len(WHOLE)):
+        whole = joint.join([*WHOLE[: first + 1], *(indent + segment for segment in WHOLE[first + 1 :])])
+        document = x12.parse(whole.encode())
 
-    assert document.transactions[0].segments == x12.parse(text(WHOLE).encode()).transactions[0].segments
-    assert document.envelope_findings == []
+        assert document.transactions[0].segments == x12.parse(text(WHOLE).encode()).transactions[0].segments
+        assert document.envelope_findings == []
 
 
 def test_a_file_wrapped_at_80_columns_reads_as_the_one_that_is_not():
@@ -255,8 +258,9 @@ def test_what_is_wrong_with_a_trailer_is_told_on_its_line():
     assert {f.location: f.line for f in found} == {"SE01": 7, "GE01": 8, "IEA01": 9}
 
 
-def test_of_very_many_broken_transactions_each_keeps_one_error():
-    broken = [["ST*850*" + f"{n:04}", "PO1*1*x*EA", "SE*9*" + f"{n:04}"] for n in range(700)]
+@pytest.mark.parametrize("count", ["3", "9"], ids=["right SE01", "wrong SE01"])
+def test_of_very_many_broken_transactions_each_keeps_one_error(count):
+    broken = [["ST*850*" + f"{n:04}", "PO1*1*x*EA", f"SE*{count}*" + f"{n:04}"] for n in range(700)]
     findings = x12.validate(x12.parse(text(interchange(group(*broken))).encode()))
 
     assert {f.transaction for f in findings if f.severity == "error"} == {f"{n:04}" for n in range(700)}
@@ -307,6 +311,16 @@ def test_a_stream_in_pieces_of_any_size_gives_what_the_whole_file_gives(size, ne
         (t.segments, t.first_segment, t.first_line) for t in whole_file.transactions
     ]
     assert {(f.code, f.line) for f in told} == {(f.code, f.line) for f in whole_file.envelope_findings}
+
+
+def test_a_stream_without_an_isa_is_given_up():
+    def chunks():
+        while True:
+            yield b"no interchange here\n" * 10_000
+
+    with pytest.raises(x12.X12Error) as refused:
+        list(x12.transactions(chunks()))
+    assert refused.value.code == "022"
 
 
 def test_a_stream_whose_segments_never_end_stops_with_a_word():

@@ -231,6 +231,13 @@ def test_another_guide_or_release_is_read_by_its_neighbours_table_with_warnings_
     _, findings = walked(REMITTANCE.replace("TRN*1*71700666555*1935665544\n", ""), "005010X999A1")
 
     assert [(f.code, f.severity) for f in findings] == [("neighbour", "information"), ("3", "warning")]
+    for version, severities in (
+        ("004010", {"error"}),
+        ("004010VICS", {"error"}),
+        ("004030", {"information", "warning"}),
+    ):
+        _, findings = walked("ST*850*0001\nPO1*1*x*EA\nSE*3*0001", version)
+        assert {f.severity for f in findings} == severities
 
 
 def test_a_file_wrong_in_every_segment_is_told_so_only_so_often():

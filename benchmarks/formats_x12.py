@@ -1,4 +1,4 @@
-"""X12 beside its public peers: 835 and 837P at 100 claims, 850, 856 and 810 at 100 lines, and a stream of a gigabyte.
+"""X12 beside its public peers: 835 and 837P at 100 claims, 850, 856 and 810 of as many bytes, and a stream of a gigabyte.
 
 Each library reads and checks the same bytes as its users call it: pyx12 with ``x12n_document`` into a 997 or 999, x12sdk with
 ``X12ModelReader``, ours with ``parse`` and ``validate`` (SNIP types 1 to 4).
@@ -98,7 +98,7 @@ def professional_claims(claims: int = 100, services: int = 1) -> list[list[Eleme
     return body
 
 
-def purchase_order(lines: int = 100) -> list[list[Element]]:
+def purchase_order(lines: int = 300) -> list[list[Element]]:
     """An 850 without its ST and SE."""
     body: list[list[Element]] = [
         ["BEG", "00", "SA", "PO-4711", None, "20260301"],
@@ -108,13 +108,27 @@ def purchase_order(lines: int = 100) -> list[list[Element]]:
     ]
     for line in range(1, lines + 1):
         body += [
-            ["PO1", str(line), "5", "EA", "1250.50", None, "VP", f"KNEE-{line:04}"],
+            [
+                "PO1",
+                str(line),
+                "5",
+                "EA",
+                "1250.50",
+                None,
+                "VP",
+                f"KNEE-{line:04}",
+                "IN",
+                f"10{line:06}",
+                "MG",
+                f"OS-{line:05}",
+            ],
             ["PID", "F", None, None, None, "KNEE IMPLANT CEMENTED"],
+            ["DTM", "002", "20260315"],
         ]
     return [*body, ["CTT", str(lines)]]
 
 
-def invoice(lines: int = 100) -> list[list[Element]]:
+def invoice(lines: int = 400) -> list[list[Element]]:
     """A balanced 810 without its ST and SE."""
     body: list[list[Element]] = [
         ["BIG", "20260301", "INV-100", "20260215", "PO-4711"],
@@ -122,13 +136,13 @@ def invoice(lines: int = 100) -> list[list[Element]]:
     ]
     for line in range(1, lines + 1):
         body += [
-            ["IT1", str(line), "5", "EA", "10.00", None, "VP", f"KNEE-{line:04}"],
+            ["IT1", str(line), "5", "EA", "10.00", None, "VP", f"KNEE-{line:04}", "IN", f"10{line:06}"],
             ["PID", "F", None, None, None, "KNEE IMPLANT CEMENTED"],
         ]
     return [*body, ["TDS", str(5000 * lines)], ["CTT", str(lines)]]
 
 
-def ship_notice(lines: int = 100) -> list[list[Element]]:
+def ship_notice(lines: int = 300) -> list[list[Element]]:
     """An 856 without its ST and SE: shipment, order, items."""
     body: list[list[Element]] = [
         ["BSN", "00", "SHIP-1", "20260301", "1200"],
@@ -140,8 +154,10 @@ def ship_notice(lines: int = 100) -> list[list[Element]]:
     for line in range(1, lines + 1):
         body += [
             ["HL", str(line + 2), "2", "I"],
-            ["LIN", str(line), "VP", f"KNEE-{line:04}"],
-            ["SN1", str(line), "5", "EA"],
+            ["LIN", str(line), "VP", f"KNEE-{line:04}", "IN", f"10{line:06}", "LT", f"LOT{line:05}"],
+            ["SN1", str(line), "5", "EA", None, "5", "EA"],
+            ["MAN", "GM", "001234567890123452"],
+            ["DTM", "036", "20290331"],
         ]
     return [*body, ["CTT", str(lines + 2)]]
 

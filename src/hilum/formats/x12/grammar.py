@@ -64,8 +64,8 @@ class Node:
     required: tuple[Place, ...] = ()
     first_position: int = 0
     """The position of the segment that opens it."""
-    blank: list[int] = field(default_factory=list)
-    """A count of zero for each place, to be copied."""
+    opened: list[int] = field(default_factory=list)
+    """How often each place is filled when the loop has just been opened, to be copied: its opening segment once."""
 
 
 class Grammar:
@@ -108,7 +108,7 @@ class Grammar:
         node.choices = {name: _choice(places) for name, places in named.items()}
         node.required = tuple(place for place in node.places if place.required)
         node.first_position = node.places[0].position
-        node.blank = [0] * len(node.places)
+        node.opened = [1, *[0] * (len(node.places) - 1)]
         return node
 
 

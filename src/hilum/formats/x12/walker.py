@@ -71,8 +71,8 @@ class _Frame:
         self.loop = loop
         self.segments = loop.segments
         self.outer = outer
-        self.position = 0
-        self.counts = node.blank.copy()
+        self.position = node.first_position
+        self.counts = node.opened.copy()
 
 
 class _Walker:
@@ -83,6 +83,7 @@ class _Walker:
         transaction.root = self.root
         self.frame = _Frame(grammar.root, self.root, None)
         """The innermost open loop."""
+        self.frame.position = self.frame.counts[0] = 0  # Nothing opened the whole: its ST is still to come.
         self.number = 0
         self.lost: frozenset[str] = frozenset()
         """Segment ids that may belong to a loop whose opening segment was left out."""
@@ -150,8 +151,6 @@ class _Walker:
             loop = Loop(node.use, parent, number)
             parent.loops.append(loop)
             frame = _Frame(node, loop, frame)
-            frame.counts[0] = 1
-            frame.position = node.first_position
         frame.segments.append(segment)
         self.frame = frame
         return frame

@@ -44,30 +44,32 @@ def balance(root: Loop) -> Balance | None:
     exact: list[Decimal] = []
     on_lines, tax_on_lines = Decimal(0), Decimal(0)
     for line in root.inside("IT1"):
-        item = line.first("IT1")
+        item = line.segments[0]
         amount_of_line = extension(amount(item, 2), amount(item, 4), value(item, 5))
         if amount_of_line is None:
             if value(item, 2) is None and value(item, 4) is None:
                 continue
             return None
         exact.append(amount_of_line)
-        with_sac = line.inside("IT1-SAC", "SLN")
-        settled = allowances(with_sac, amount_of_line)
-        if settled is None:
-            return None
-        on_lines += settled
-        tax_on_lines += _taxes([line, *with_sac])
+        if line.loops:
+            with_sac = line.inside("IT1-SAC", "SLN")
+            settled = allowances(with_sac, amount_of_line)
+            if settled is None:
+                return None
+            on_lines += settled
+            tax_on_lines += _taxes(with_sac)
+        if len(line.segments) > 1:
+            tax_on_lines += _taxes([line])
     lines = sum(exact, Decimal(0))
     in_summary = allowances(root.inside("SAC"), lines)
     if in_summary is None:
         return None
     tax_in_summary = _taxes([root, *root.inside("SAC")])
+    taxes = _readings(tax_on_lines, tax_in_summary, bool(tax_on_lines or tax_in_summary) and _charges_tax(root))
     off, tax = min(
-        (abs(total - lines - extra - tax), tax)
-        for extra in _readings(on_lines, in_summary)
-        for tax in _readings(tax_on_lines, tax_in_summary, _charges_tax(root))
+        (abs(total - lines - extra - tax), tax) for extra in _readings(on_lines, in_summary) for tax in taxes
     )
-    return Balance(total, lines, total - tax, off, off <= tolerance(exact))
+    return Balance(total, lines, total - tax, off, not off or off <= tolerance(exact))
 
 
 def _readings(on_lines: Decimal, in_summary: Decimal, elsewhere: bool = False) -> set[Decimal]:
@@ -96,9 +98,11 @@ def _charges_tax(root: Loop) -> bool:
 
 def _has_another_currency(root: Loop) -> bool:
     own = value(root.first("CUR"), 2)
+    if own is None:
+        return False
     for line in root.inside("IT1"):
         said = value(line.first("CUR"), 2)
-        if said is not None and own is not None and said != own:
+        if said is not None and said != own:
             return True
     return False
 
@@ -134,12 +138,12 @@ def check_lines(transaction: Transaction, report: Report) -> None:
     lines = root.inside("IT1")
     ctt = root.first("CTT")
     check_count(report, "810-line-count", ctt, (len(lines),), "IT1 segments")
-    quantities = [text for line in lines if (text := value(line.first("IT1"), 2)) is not None]
-    check_hash(report, "810-hash-total", ctt, (quantities,), "the quantities invoiced (IT102)")
+    if value(ctt, 2) is not None:
+        quantities = [text for line in lines if (text := value(line.segments[0], 2)) is not None]
+        check_hash(report, "810-hash-total", ctt, (quantities,), "the quantities invoiced (IT102)")
     check_line_numbers(report, "810-line-number", lines, "IT1", "warning")
     check_item_numbers(report, lines)
-    for line in lines:
-        check_item_numbers(report, line.inside("SLN"))
+    check_item_numbers(report, (inner for line in lines if line.loops for inner in line.inside("SLN")))
 
 
 RULES: dict[str, tuple[Rule, ...]] = {"810": (check_total, check_lines)}

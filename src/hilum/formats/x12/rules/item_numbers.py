@@ -51,11 +51,13 @@ def check_item_numbers(report: Report, loops: Iterable[Loop]) -> None:
     """Report item numbers that cannot be right; a form that is merely unusual is a warning."""
     for loop in loops:
         for segment in loop.segments:
-            if segment[0] in FIRST_PAIR:
-                for at, qualifier, number in item_numbers(segment):
-                    if qualifier in CHECKED and (wrong := _wrong(qualifier, number)) is not None:
-                        code, text, severity = wrong
-                        report(code, text, loop=loop, segment=segment, element=at, snip=5, severity=severity)
+            # Most numbers are the vendor's own, of which nothing can be said: they are passed over at once.
+            if segment[0] not in FIRST_PAIR or CHECKED.isdisjoint(segment):
+                continue
+            for at, qualifier, number in item_numbers(segment):
+                if qualifier in CHECKED and (wrong := _wrong(qualifier, number)) is not None:
+                    code, text, severity = wrong
+                    report(code, text, loop=loop, segment=segment, element=at, snip=5, severity=severity)
 
 
 @lru_cache(maxsize=8192)
@@ -71,18 +73,24 @@ def _wrong(qualifier: str, number: str) -> tuple[str, str, Severity] | None:
     return None
 
 
-def check_marks(report: Report, loop: Loop) -> None:
+def check_marks(report: Report, loops: Iterable[Loop]) -> None:
     """The check digit of serial shipping container codes (MAN01 GM: 18 digits, or 20 with the application identifier)."""
-    for segment in loop.every("MAN"):
-        number = value(segment, 2)
-        if value(segment, 1) != "GM" or number is None or not number.isdigit() or len(number) not in (18, 20):
-            continue
-        if not gs1_check_digit_is_right(number[-18:]):
-            report(
-                "item-number-check-digit",
-                "the check digit of the container's number is wrong",
-                loop=loop,
-                segment=segment,
-                element=2,
-                snip=5,
-            )
+    for loop in loops:
+        for segment in loop.segments:
+            if segment[0] == "MAN":
+                _check_mark(report, loop, segment)
+
+
+def _check_mark(report: Report, loop: Loop, segment: Segment) -> None:
+    number = value(segment, 2)
+    if value(segment, 1) != "GM" or number is None or not number.isdigit() or len(number) not in (18, 20):
+        return
+    if not gs1_check_digit_is_right(number[-18:]):
+        report(
+            "item-number-check-digit",
+            "the check digit of the container's number is wrong",
+            loop=loop,
+            segment=segment,
+            element=2,
+            snip=5,
+        )

@@ -37,12 +37,13 @@ def check_lines(transaction: Transaction, report: Report) -> None:
     lines = root.inside(name)
     ctt = next(iter(root.inside("CTT")), root).first("CTT")
     check_count(report, f"{set_id}-line-count", ctt, (len(lines),), f"{name} segments")
-    ordered = [text for line in lines if (text := value(line.first(name), _QUANTITY[name])) is not None]
-    readings = [ordered]
-    if set_id in ("855", "865"):
-        answers = (loop.first("ACK") for line in lines for loop in line.inside("ACK"))
-        readings.append([text for answer in answers if (text := value(answer, 2)) is not None])
-    check_hash(report, f"{set_id}-hash-total", ctt, readings, "the quantities ordered")
+    if value(ctt, 2) is not None:
+        ordered = [text for line in lines if (text := value(line.segments[0], _QUANTITY[name])) is not None]
+        readings = [ordered]
+        if set_id in ("855", "865"):
+            answers = (loop.first("ACK") for line in lines for loop in line.inside("ACK"))
+            readings.append([text for answer in answers if (text := value(answer, 2)) is not None])
+        check_hash(report, f"{set_id}-hash-total", ctt, readings, "the quantities ordered")
     if set_id == "850":
         check_line_numbers(report, "850-line-number", lines, "PO1")
     elif set_id == "855":
@@ -95,6 +96,8 @@ def check_dates(transaction: Transaction, report: Report) -> None:
         return
     ordered = _day(root.first("BEG"), 5)
     for loop in (root, *root.inside("PO1")):
+        if len(loop.segments) == 1:
+            continue
         dates = {value(segment, 1): segment for segment in loop.every("DTM")}
         if not dates:
             continue

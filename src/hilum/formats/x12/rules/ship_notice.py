@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from hilum.formats.x12.document import Loop, Transaction, value
+from hilum.formats.x12.document import Loop, Segment, Transaction, value
 from hilum.formats.x12.rules import Rule
 from hilum.formats.x12.rules.item_numbers import check_item_numbers, check_marks
 from hilum.formats.x12.rules.report import Report, amount
@@ -26,13 +26,18 @@ class Level:
     parent: Level | None = None
     children: list[Level] = field(default_factory=list)
 
+    @property
+    def header(self) -> Segment:
+        """The HL segment: it opens the loop, so it is the first."""
+        return self.loop.segments[0]
+
 
 def levels(root: Loop) -> list[Level]:
     """The levels of a walked 856 in document order; one whose parent is not among those before it has none."""
     known: dict[str, Level] = {}
     found: list[Level] = []
     for loop in root.inside("HL"):
-        segment = loop.first("HL")
+        segment = loop.segments[0]
         number, above, kind = value(segment, 1), value(segment, 2), value(segment, 3)
         level = Level(loop, "?" if kind is None else kind, None if above is None else known.get(above))
         if level.parent is not None:
@@ -62,15 +67,14 @@ def check_hierarchy(root: Loop, found: list[Level], report: Report) -> None:
         _check_parent(report, level, structure)
         _check_content(report, level)
     if found and not any(level.kind == "I" for level in found):
-        report("856-hierarchy", "the shipment has no item", loop=found[0].loop, segment=found[0].loop.first("HL"))
+        report("856-hierarchy", "the shipment has no item", loop=found[0].loop, segment=found[0].header)
 
 
 def _check_parent(report: Report, level: Level, structure: str | None) -> None:
-    segment = level.loop.first("HL")
-    above, kind = value(segment, 2), level.kind
+    segment, kind = level.header, level.kind
     text = None
     if level.parent is None:
-        if above is None and kind != "S":
+        if value(segment, 2) is None and kind != "S":
             text = "only a shipment stands in no other level"
     elif kind == "S":
         text = "a shipment stands in no other level"
@@ -88,7 +92,7 @@ def _check_parent(report: Report, level: Level, structure: str | None) -> None:
 
 
 def _check_content(report: Report, level: Level) -> None:
-    loop, segment = level.loop, level.loop.first("HL")
+    loop, segment = level.loop, level.header
     if level.kind == "I":
         if loop.first("LIN") is None:
             report("856-item", "an item level has no LIN", loop=loop, segment=segment, snip=4)
@@ -118,13 +122,16 @@ def check_quantities(found: list[Level], report: Report) -> None:
             report("856-quantity", text, loop=loop, segment=shipped, element=2, severity="warning")
         if level.kind != "I":
             continue
+        if loop.loops:
+            _check_loads(report, loop, quantity)
+        if not level.children:
+            continue
         packs = [child.loop.first("SN1") for child in level.children if child.kind in ("P", "T")]
         told = [amount(pack, 2) for pack in packs if value(pack, 3) == value(shipped, 3)]
         parts = [part for part in told if part is not None]
         if packs and len(parts) == len(packs) and sum(parts, Decimal(0)) != quantity:
             text = "the packs of an item do not add up to its quantity"
             report("856-quantity", text, loop=loop, segment=shipped, element=2)
-        _check_loads(report, loop, quantity)
 
 
 def _check_loads(report: Report, loop: Loop, quantity: Decimal) -> None:
@@ -141,16 +148,16 @@ def check_totals(transaction: Transaction, report: Report) -> None:
     if root is None:
         return
     found = root.inside("HL")
-    items = [loop for loop in found if value(loop.first("HL"), 3) == "I"]
+    items = [loop for loop in found if value(loop.segments[0], 3) == "I"]
     ctt = root.first("CTT")
     check_count(report, "856-line-count", ctt, (len(found), len(items)), "HL segments")
-    every = [text for loop in found if (text := value(loop.first("SN1"), 2)) is not None]
-    of_items = [text for loop in items if (text := value(loop.first("SN1"), 2)) is not None]
-    readings = (every,) if every == of_items else (every, of_items)
-    check_hash(report, "856-hash-total", ctt, readings, "the quantities shipped (SN102)")
+    if value(ctt, 2) is not None:
+        every = [text for loop in found if (text := value(loop.first("SN1"), 2)) is not None]
+        of_items = [text for loop in items if (text := value(loop.first("SN1"), 2)) is not None]
+        readings = (every,) if every == of_items else (every, of_items)
+        check_hash(report, "856-hash-total", ctt, readings, "the quantities shipped (SN102)")
     check_item_numbers(report, found)
-    for loop in found:
-        check_marks(report, loop)
+    check_marks(report, found)
 
 
 RULES: dict[str, tuple[Rule, ...]] = {"856": (check_levels, check_totals)}

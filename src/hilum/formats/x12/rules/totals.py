@@ -53,7 +53,10 @@ def check_line_numbers(
 ) -> None:
     """A line number (element 350) tells the lines of a transaction apart, so none comes twice."""
     lines = [(loop, loop.first(opener)) for loop in loops]
-    counted = Counter(number for _, line in lines if (number := value(line, 1)) is not None)
+    numbers = [number for _, line in lines if (number := value(line, 1)) is not None]
+    if len(set(numbers)) == len(numbers):
+        return
+    counted = Counter(numbers)
     seen: set[str] = set()
     for loop, line in lines:
         number = value(line, 1)

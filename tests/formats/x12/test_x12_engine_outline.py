@@ -113,3 +113,42 @@ def test_every_segment_is_shown_once_in_the_order_of_the_file():
     document = made("837", CLAIM, "HC", "005010X222A1")
     names = [label for label in labels(x12.outline(document)) if 2 <= len(label) <= 3 and label != "X12"]
     assert names == ["ISA", "GS", "ST", *(segment[0] for segment in CLAIM), "SE", "GE", "IEA"]
+
+
+def test_banks_and_accounts_are_protected_in_every_set_that_pays():
+    accounts = [
+        "01",
+        "CREDIT-BANK",
+        "DA",
+        "CREDIT-ACCOUNT",
+        "1512345678",
+        None,
+        "01",
+        "DEBIT-BANK",
+        "DA",
+        "DEBIT-ACCOUNT",
+    ]
+    payment = ["BPR", "I", "20", "C", "ACH", "CCP", *accounts, "20260214"]
+    secret = {"CREDIT-BANK", "CREDIT-ACCOUNT", "DEBIT-BANK", "DEBIT-ACCOUNT"}
+    for set_id, functional, version in (
+        ("835", "HP", "005010X221A1"),
+        ("820", "RA", "004010"),
+        ("820", "RA", "005010X218"),
+    ):
+        top = x12.outline(made(set_id, [payment], functional, version))
+        assert secret <= values(top, True), version
+        assert not secret & values(top, False), version
+
+
+def test_a_segment_out_of_its_place_in_a_claim_is_protected_altogether():
+    stray = [["N3", "KNEE-STRAY"], ["SVC", ("HC", "KNEE-SERVICE"), "1", "1"], ["QQQ", "KNEE-UNKNOWN"]]
+    top = x12.outline(made("837", [*CLAIM, *stray], "HC", "005010X222A1"))
+    assert {"KNEE-STRAY", "KNEE-SERVICE", "KNEE-UNKNOWN"} <= values(top, True)
+    assert not any(text.startswith("KNEE-") for text in values(top, False))
+
+
+def test_where_an_ambulance_took_the_patient_is_protected():
+    ride = [["NM1", "PW", "2"], ["N3", "KNEE-HOME"], ["N4", "CHICAGO", "IL", "60601"]]
+    top = x12.outline(made("837", [*CLAIM[:-3], *ride, *CLAIM[-3:]], "HC", "005010X222A1"))
+    assert "KNEE-HOME" in values(top, True)
+    assert "KNEE-HOME" not in values(top, False)

@@ -1,7 +1,8 @@
 """A document as a tree for readers: interchange, group, transaction, loops, segments, elements.
 
 What may tell who a patient is, or about their health, is marked as protected: in the health care sets rather too much than too
-little, in sets that no table knows everything, in supply sets what is said of persons.
+little (a segment out of its place altogether), in sets that no table knows everything, in supply sets what is said of
+persons. So are bank accounts in all of them.
 """
 
 from __future__ import annotations
@@ -19,15 +20,13 @@ HEALTH_CARE = frozenset({"269", "270", "271", "274", "275", "276", "277", "278",
 """Sets whose transactions may be about patients."""
 _ANSWERS = frozenset({"997", "999"})
 
-_PATIENTS = frozenset({"QC", "IL", "74", "03", "70", "S1", "S2", "GW", "31", "E1", "EI", "QD", "X4", "36"})
-"""Entity codes (NM101, N101) of patients, subscribers and those who stand for them."""
+_PATIENTS = frozenset({"QC", "IL", "74", "03", "70", "S1", "S2", "GW", "31", "E1", "EI", "QD", "X4", "36", "PW", "45"})
+"""Entity codes (NM101, N101) of patients, subscribers, those who stand for them, and where an ambulance took or left one."""
 _OPEN_REFERENCES = frozenset(
     {"87", "EV", "F2", "2U", "TJ", "EI", "G2", "LU", "0B", "1G", "1C", "1D", "PQ", "D3", "FY", "NF", "HI", "EO", "BT"}
 )
 """REF01 of organizations, files and programs; any other reference may be a patient's."""
-_WHOLE = frozenset(
-    {"DMG", "HI", "MIA", "MOA", "NTE", "K3", "MSG", "CRC", "MEA", "TOO", "III", "DSB", "PWK", "INS", "PAT"}
-)
+_WHOLE = frozenset("DMG HI MIA MOA NTE K3 MSG CRC MEA TOO III DSB PWK INS PAT FRM EC ICM HLH LUI IDC MPI".split())
 """Segments that are protected altogether; so are CR1 to CR8."""
 _ELEMENTS = {
     "CLM": {1},
@@ -39,7 +38,11 @@ _ELEMENTS = {
     "ENT": {4},
     "CTX": {1},
     "LIN": {3, 5, 7},
+    "HCR": {2},
+    "COB": {2},
 }
+_ACCOUNTS = {"BPR": {7, 9, 13, 15}}
+"""Banks and accounts between which money goes, in whatever set."""
 _DATES = {"DTP": {3}, "DTM": {2, 6}}
 _ENVELOPE = frozenset({"ST", "SE", "BHT", "HL", "LX", "LS", "LE"})
 
@@ -91,8 +94,9 @@ def transaction_outline(transaction: Transaction) -> Outline:
         loop = places.get(id(segment))
         if loop is not None and loop is not loop_here:
             here, loop_here = _node_of(loop, nodes, transaction.separators), loop
-        shown = _segment(segment, transaction, loop_here)
-        if root is not None and loop is None:
+        lost = root is not None and loop is None
+        shown = _segment(segment, transaction, loop_here, lost)
+        if lost:
             shown.note = "not possible here"
         here.children.append(shown)
     return top
@@ -140,11 +144,11 @@ def _plain(segment: Segment, separators: Separators) -> Outline:
     return node
 
 
-def _segment(segment: Segment, transaction: Transaction, loop: Loop | None) -> Outline:
+def _segment(segment: Segment, transaction: Transaction, loop: Loop | None, lost: bool) -> Outline:
     name, separators = segment[0], transaction.separators
     shown = name if len(name) <= 3 else "?"
     node = Outline(shown, note=_notes().get(name))
-    hidden = _protected(segment, transaction, loop)
+    hidden = None if lost and transaction.set_id in HEALTH_CARE else _protected(segment, transaction, loop)
     for at, text in enumerate(segment[1:], 1):
         if not text:
             continue
@@ -171,6 +175,8 @@ def _protected(segment: Segment, transaction: Transaction, loop: Loop | None) ->
         return frozenset()
     if transaction.definition is None:
         return None
+    if name in _ACCOUNTS:
+        return _ACCOUNTS[name]
     person = _person(segment) or (loop is not None and bool(loop.segments) and _person(loop.segments[0]))
     if name in ("NM1", "N1"):
         return {2, 3, 4, 5, 6, 7, 9, 10} - ({2} if name == "NM1" else set()) if _person(segment) else frozenset()

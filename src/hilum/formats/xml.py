@@ -22,6 +22,8 @@ from hilum.formats.findings import Finding, FormatError
 MAX_BYTES = 64 * 1024 * 1024
 MAX_TAGS = 2_000_000
 MAX_DEPTH = 100
+MAX_ATTRIBUTES = 250
+"""Of one element: looking one up takes longer the more there are, and no document of ours has twenty."""
 MAX_FINDINGS = 300
 
 Element = etree._Element
@@ -33,21 +35,25 @@ class XmlError(FormatError):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A read file: its root element (comments and processing instructions left out) and what its DOCTYPE names."""
+    """A read file: its root element (comments and processing instructions left out), whether a DOCTYPE stands before it, and
+    the SYSTEM identifier it names."""
 
     root: Element
+    doctype: bool
     system_id: str | None
 
 
 # All of these write the markup characters as ASCII, so that the prolog can be looked at before a parser is let in; UTF-7 and
 # EBCDIC do not, which is how entities are smuggled past such a look.
 _ENCODINGS = re.compile(
-    r"utf-?8|us-ascii|ascii|iso-8859-([1-9]|1[0-6])|iso_8859-1|latin-?1|windows-125[0-8]|cp125[0-8]", re.IGNORECASE
+    r"utf-?8|us-ascii|ascii|iso[-_]?8859-([1-9]|1[0-6])|latin-?1|windows-125[0-8]|cp125[0-8]", re.IGNORECASE
 )
 _DECLARED = re.compile(rb"""^<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([^"'>]{1,40})["']""")
 _REFERENCE = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);|#)")
 _UNPARSED = re.compile(rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>", re.DOTALL)
+_BLANK = re.compile(rb"[ \t\r\n]*+")
 _TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")")
+_TOO_BROAD = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])")
 
 _SENTENCES = {
     "ERR_TAG_NAME_MISMATCH": "An end tag does not match the start tag before it",
@@ -73,7 +79,8 @@ def read(data: bytes, error: type[FormatError] = XmlError) -> Parsed:
     data, override = _as_ascii_based(data, error)
     if data.count(b"<") > 2 * MAX_TAGS:
         raise error("too-big", f"More than {MAX_TAGS} elements, which is the most that is read as one XML document")
-    if _has_doctype(data, error) and _REFERENCE.search(data) and _REFERENCE.search(_UNPARSED.sub(b"", data)):
+    doctype = _has_doctype(data, error)
+    if doctype and _REFERENCE.search(data) and _REFERENCE.search(_UNPARSED.sub(b"", data)):
         # With a DTD named but not read a parser may take the entity for declared there, and drop it from attributes.
         raise error("entities", "An entity is used that XML itself does not define; write the character or its number")
     parser = etree.XMLParser(
@@ -95,8 +102,10 @@ def read(data: bytes, error: type[FormatError] = XmlError) -> Parsed:
         raise error("syntax", "It is not well-formed XML") from None
     if _TOO_DEEP(root):
         raise error("too-deep", f"Elements nested more than {MAX_DEPTH} deep")
+    if _TOO_BROAD(root):
+        raise error("too-big", f"An element with more than {MAX_ATTRIBUTES} attributes")
     declared: Any = root.getroottree().docinfo.internalDTD
-    return Parsed(root, declared.system_url if declared is not None else None)
+    return Parsed(root, doctype, declared.system_url if declared is not None else None)
 
 
 def begins(data: bytes, *names: bytes) -> bool:
@@ -139,8 +148,8 @@ def _has_doctype(data: bytes, error: type[FormatError]) -> bool:
     """Whether a DOCTYPE stands before the root element; refuses one that declares things itself."""
     at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     while True:
-        while data[at : at + 1] in (b" ", b"\t", b"\r", b"\n"):
-            at += 1
+        if (blank := _BLANK.match(data, at)) is not None:
+            at = blank.end()
         if data.startswith(b"<?", at):
             end = data.find(b"?>", at)
         elif data.startswith(b"<!--", at):

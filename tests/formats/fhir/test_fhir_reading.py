@@ -254,6 +254,8 @@ def test_xml_that_is_not_as_r4_writes_it_is_told(body, place):
         '<?xml version="1.0" encoding="UTF-7"?>' + PATIENT % "",
         PATIENT % ("<extension>" * 300 + "</extension>" * 300),
         PATIENT % ("<extension>" * 100 + "</extension>" * 100),
+        PATIENT % ("<name " + " ".join(f'a{at}="1"' for at in range(50_000)) + "/>"),
+        "<!-- x -->" + "<!DOCTYPE Patient>" + PATIENT % "",
     ],
 )
 def test_xml_with_entities_other_roots_or_no_end_is_refused(data):

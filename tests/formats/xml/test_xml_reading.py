@@ -104,3 +104,18 @@ def test_any_bytes_are_a_tree_or_a_refusal(data):
     except xml.XmlError as error:
         assert error.code in {"empty", "too-big", "too-deep", "encoding", "entities", "syntax"}
     assert xml.begins(data, b"cXML") in (True, False)
+
+
+def test_an_element_has_as_many_attributes_as_can_be_looked_up_quickly():
+    def element(count: int) -> bytes:
+        return b"<a><b " + b" ".join(b'c%d="1"' % at for at in range(count)) + b"/></a>"
+
+    assert len(xml.read(element(xml.MAX_ATTRIBUTES)).root[0].attrib) == xml.MAX_ATTRIBUTES
+    with pytest.raises(xml.XmlError, match="too-big"):
+        xml.read(element(xml.MAX_ATTRIBUTES + 1))
+
+
+def test_megabytes_of_blanks_before_the_root_are_passed_over_at_once():
+    begun = time.process_time()
+    assert xml.read(b"\n" * 8_000_000 + b"<a/>").root.tag == "a"
+    assert time.process_time() - begun < 1

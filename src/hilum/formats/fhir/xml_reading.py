@@ -1,6 +1,6 @@
 """FHIR XML as bytes to the same tree that its JSON twin reads to (R4 chapter 2.6: XML and JSON say the same).
 
-No DTD, no entities, no network; depth and size within libxml2's limits. Elements R4 does not know are kept under their
+No DTD, no entities, no network; depth and size within the limits of ``formats.xml``. Elements R4 does not know are kept under their
 names, so that validation tells them; attributes and text in places where FHIR has none are findings at once.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from lxml import etree
 
+from hilum.formats import xml
 from hilum.formats.fhir.errors import MAX_FINDINGS, FHIRError, FHIRFinding
 from hilum.formats.fhir.json_reading import MAX_DEPTH, MAX_DIGITS, too_deep
 from hilum.formats.fhir.lines import nearest
@@ -43,19 +44,15 @@ def _root(data: bytes) -> Any:
     declared = _ENCODING.match(data)
     if declared and declared[1].lower() not in (b"utf-8", b"utf8", b"us-ascii", b"ascii"):
         raise FHIRError("structure", "The XML declares another encoding than UTF-8, which FHIR requires.", None, 1)
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise FHIRError("structure", "The XML has a document type declaration; FHIR allows none, and none is read.")
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-    )
     try:
-        root = etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        line = getattr(error, "lineno", None)
-        raise FHIRError("structure", "No well-formed XML.", None, line) from None
-    except (ValueError, LookupError):
-        raise FHIRError("structure", "The XML cannot be read.") from None
-    if root is None or not isinstance(root.tag, str) or not root.tag.startswith(_PREFIX):
+        read = xml.read(data)
+    except xml.XmlError as error:
+        code = "too-costly" if error.code in ("too-big", "too-deep") else "structure"
+        raise FHIRError(code, f"No XML that can be read: {error.text}.", None, error.line) from None
+    if read.doctype:
+        raise FHIRError("structure", "The XML has a document type declaration; FHIR allows none, and none is read.")
+    root = read.root
+    if not str(root.tag).startswith(_PREFIX):
         raise FHIRError("structure", f"The root element is not in the namespace {FHIR}.", None, 1)
     if _local(root) not in resource_types():
         raise FHIRError("structure", "The root element is no resource type of R4.", None, 1)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lxml import etree
-
+from hilum.formats import xml
 from hilum.formats.hl7v2.charsets import codec_of
 from hilum.formats.hl7v2.delimiters import NULL, STANDARD, Delimiters, escaper
 from hilum.formats.hl7v2.findings import Code, HL7ParseError
@@ -40,20 +39,15 @@ def parse_xml(data: bytes) -> Message:
     A document type may define entities that fetch files or grow without bound, and no message needs one: it is refused.
     ``to_bytes`` gives the XML back as it came, ``to_er7`` the message in the vertical-bar encoding.
     """
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
-        remove_comments=True, remove_pis=True,
-    )  # fmt: skip
     try:
-        root = etree.fromstring(data, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        line = error.position[0] if isinstance(error, etree.XMLSyntaxError) else None
-        # The parser's own message may quote the document.
-        raise HL7ParseError(Code.DATA_TYPE, "the document is no well-formed XML", None, line) from None
-    if root.getroottree().docinfo.internalDTD is not None:
+        read = xml.read(data)
+    except xml.XmlError as error:
+        text = f"the document cannot be read as XML: {error.text}"
+        raise HL7ParseError(Code.DATA_TYPE, text, None, error.line) from None
+    if read.doctype:
         raise HL7ParseError(Code.DATA_TYPE, "the document declares a document type (DTD), which is refused", None, 1)
     segments: list[Any] = []
-    _collect(root, segments)
+    _collect(read.root, segments)
     if not segments or _name(segments[0]) != "MSH":
         raise HL7ParseError(Code.SEGMENT_SEQUENCE, "the first segment is not MSH", "MSH")
     marks = _marks(segments[0])
@@ -78,7 +72,7 @@ def _name(element: Any) -> str:
 
 
 def _collect(element: Any, segments: list[Any]) -> None:
-    """The segments in their order; lxml bounds how deep elements are nested."""
+    """The segments in their order; ``xml.read`` bounds how deep elements are nested."""
     for child in element:
         name = _name(child)
         if _SEGMENT.fullmatch(name) is not None:

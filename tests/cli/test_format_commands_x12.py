@@ -59,6 +59,18 @@ def test_validate_tells_the_segment_its_line_and_the_transaction(terminal):
     assert balance["snip"] == 3
 
 
+def test_a_payment_that_does_not_balance_is_listed_after_thousands_of_other_findings(terminal):
+    stray = "ZZZ*1~\n" * 200
+    noise = [remittance(n).replace("SE*16", stray + "SE*216") for n in range(1, 31)]
+    data = interchange(*noise, remittance(31, paid="70"))
+
+    shown = terminal.types("validate", "-", stdin=data, code=1).stdout
+    assert "835-claim-balance" in shown and "835-transaction-balance" in shown
+    assert "where amounts do not balance" in shown.splitlines()[-1]
+    found = terminal.reads("validate", "-", stdin=data, code=1)["files"][0]["findings"]
+    assert {finding["transaction"] for finding in found if finding.get("level") == "balance"} == {"0031"}
+
+
 @pytest.mark.parametrize(
     ("written", "wrong", "place"),
     [

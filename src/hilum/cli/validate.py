@@ -35,7 +35,7 @@ CodesOption = Annotated[
 Codes = Mapping[str, Collection[str]]
 
 _MOST_LISTED = 5_000
-"""Of one file; the counts go on, but nobody reads further."""
+"""Of one file; the counts go on, but nobody reads further. Amounts that do not balance are listed apart from the others."""
 
 
 def validate(
@@ -61,11 +61,15 @@ def _report(file: Opened, codes: Codes | None, outcome: Outcome, listed: JsonLis
     out = console()
     counts: Counter[str] = Counter()
     kept: list[dict[str, Any]] = []
+    balances = listed_here = 0
     with outcome.about(file.name):
         for finding in _findings(file, codes):
             counts[finding.severity] += 1
-            if counts.total() > _MOST_LISTED:
+            unbalanced = finding.severity == "error" and finding.details().get("level") == "balance"
+            balances += unbalanced
+            if (balances if unbalanced else counts.total()) > _MOST_LISTED:
                 continue
+            listed_here += 1
             if as_json:
                 kept.append(told(finding))
             else:
@@ -75,10 +79,12 @@ def _report(file: Opened, codes: Codes | None, outcome: Outcome, listed: JsonLis
             said = {"file": file.name, "format": file.format.name}
             listed.add(said | {"errors": counts["error"], "warnings": counts["warning"], "findings": kept})
             return
-        if counts.total() > _MOST_LISTED:
-            out.print(f"{plain(file.name)}: {counts.total() - _MOST_LISTED} more", markup=False, soft_wrap=True)
+        if counts.total() > listed_here:
+            out.print(f"{plain(file.name)}: {counts.total() - listed_here} more", markup=False, soft_wrap=True)
         verdict = Text(f"{plain(file.name)}: {file.format.title}, ")
         verdict.append(_counted(counts), style="red" if counts["error"] else "green")
+        if balances:
+            verdict.append(f", {balances} where amounts do not balance", style="red")
         out.print(verdict, soft_wrap=True)
 
 

@@ -26,7 +26,32 @@ _OPEN_REFERENCES = frozenset(
     {"87", "EV", "F2", "2U", "TJ", "EI", "G2", "LU", "0B", "1G", "1C", "1D", "PQ", "D3", "FY", "NF", "HI", "EO", "BT"}
 )
 """REF01 of organizations, files and programs; any other reference may be a patient's."""
-_WHOLE = frozenset("DMG HI MIA MOA NTE K3 MSG CRC MEA TOO III DSB PWK INS PAT FRM EC ICM HLH LUI IDC MPI".split())
+_WHOLE = frozenset(
+    {
+        "DMG",
+        "HI",
+        "MIA",
+        "MOA",
+        "NTE",
+        "K3",
+        "MSG",
+        "CRC",
+        "MEA",
+        "TOO",
+        "III",
+        "DSB",
+        "PWK",
+        "INS",
+        "PAT",
+        "FRM",
+        "EC",
+        "ICM",
+        "HLH",
+        "LUI",
+        "IDC",
+        "MPI",
+    }
+)
 """Segments that are protected altogether; so are CR1 to CR8."""
 _ELEMENTS = {
     "CLM": {1},

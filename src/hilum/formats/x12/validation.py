@@ -30,7 +30,8 @@ def check(transaction: Transaction, codes: Codes | None = None) -> list[X12Findi
 def validate(document: Document, codes: Codes | None = None) -> list[X12Finding]:
     """What is wrong in a document: its envelopes, then each transaction. Never raises.
 
-    After ``FINDINGS_MAX`` findings a transaction adds only its first error, so that none with an error is without a finding.
+    After ``FINDINGS_MAX`` findings a transaction adds only its first error and the first of each kind of balance that it does
+    not keep, so that none with an error is without a finding and no amount that does not add up is overlooked.
     """
     found: list[X12Finding] = []
     told: set[int | None] = {None}
@@ -40,9 +41,18 @@ def validate(document: Document, codes: Codes | None = None) -> list[X12Finding]
             told.add(finding.first_segment)
     for transaction in document.transactions:
         own = check(transaction, codes)
-        room = FINDINGS_MAX - len(found)
-        if len(own) > room:
-            own = [finding for finding in own if finding.severity == "error"]
-            own = own[:room] if room > 0 else own[: transaction.first_segment not in told]
-        found += own
+        room = max(FINDINGS_MAX - len(found), 0)
+        found += own if len(own) <= room else _pressing(own, room, transaction.first_segment not in told)
     return found
+
+
+def _pressing(own: list[X12Finding], room: int, untold: bool) -> list[X12Finding]:
+    """Of too many findings the first errors there is room for, and whatever room there is the first of each lost balance."""
+    errors = [finding for finding in own if finding.severity == "error"]
+    kept = errors[: max(room, int(untold))]
+    said = {finding.code for finding in kept}
+    for finding in errors[len(kept) :]:
+        if finding.level == "balance" and finding.code not in said:
+            said.add(finding.code)
+            kept.append(finding)
+    return kept

@@ -13,11 +13,16 @@ FINDINGS_MAX = 200
 
 
 class Report:
-    """Collects the findings of rules over one transaction, at most ``FINDINGS_MAX``; places are found when something is wrong."""
+    """Collects the findings of rules over one transaction; places are found when something is wrong.
+
+    After ``FINDINGS_MAX`` only the first of each kind of balance that is not kept is added.
+    """
 
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
         self.findings: list[X12Finding] = []
+        self.lost: set[str] = set()
+        """The balances that are not kept, each by its name."""
         self.near = 0
         """Where the last finding was: rules go through a transaction in order, so the next one is not far behind."""
 
@@ -35,8 +40,10 @@ class Report:
         severity: Severity = "error",
     ) -> None:
         """Add a finding: ``code`` of the level's list or a name of ours such as ``835-claim-balance``; no values in ``text``."""
-        if len(self.findings) >= FINDINGS_MAX:
+        if len(self.findings) >= FINDINGS_MAX and not self._first_balance(code, level, severity):
             return
+        if level == "balance" and severity == "error":
+            self.lost.add(code)
         found = self.transaction
         number = None if segment is None else self.place_of(segment, loop)
         place = None
@@ -60,6 +67,9 @@ class Report:
                 first_segment=found.first_segment,
             )
         )
+
+    def _first_balance(self, code: str, level: str, severity: Severity) -> bool:
+        return level == "balance" and severity == "error" and code not in self.lost
 
     def place_of(self, segment: Segment, loop: Loop | None) -> int | None:
         """The number of a segment, counted from 1 at the ST, looked for from its loop or from the last finding onwards."""

@@ -104,6 +104,26 @@ def test_a_remittance_without_a_payee_is_no_remittance():
         x12.convert(sample("835.edi", ("N1*PE*LAKESHORE ORTHOPEDICS", "N1*ZZ*LAKESHORE ORTHOPEDICS")))
 
 
+def test_a_paid_claim_without_its_amounts_is_never_balanced():
+    nothing = (("CLP*HIP-12*1*200*185", "CLP*HIP-12*1**"), ("CAS*PR*1*15~\n", ""), ("BPR*I*430.25", "BPR*I*245.25"))
+    (remittance,) = x12.convert(sample("835.edi", *nothing))
+    assert isinstance(remittance, Remittance)
+    assert [claim.balanced for claim in remittance.claims] == [True, False, True]
+    assert (remittance.balanced, remittance.difference) == (False, Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("CAS*CO*45*35**97*0~", "CAS*CO*45*35**97*O~"), ("PLB*1234567893*20261231*", "PLB*1234567893*20261231*72:A*O*")],
+)
+def test_what_adds_up_only_because_an_amount_cannot_be_read_is_not_balanced(old: str, new: str):
+    document = sample("835.edi", (old, new))
+    (remittance,) = x12.convert(document)
+    assert isinstance(remittance, Remittance)
+    assert (remittance.balanced, remittance.difference) == (False, Decimal(0))
+    assert any(finding.code == "6" and finding.severity == "error" for finding in x12.validate(document))
+
+
 def test_a_claim_without_a_charge_is_no_claim():
     with pytest.raises(FormatError, match="CLM02"):
         x12.convert(sample("837p.edi", ("CLM*KNEE-99*350.5", "CLM*KNEE-99*")))

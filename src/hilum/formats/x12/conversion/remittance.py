@@ -24,6 +24,7 @@ from hilum.formats.x12.rules.remittance import (
     claim_difference,
     claims_of,
     payment_difference,
+    readable,
     service_difference,
     transaction_difference,
 )
@@ -33,7 +34,11 @@ _MOA_REMARKS = (3, 4, 5, 6, 7)
 
 
 def remittance(transaction: Transaction) -> list[Canonical]:
-    """The remittance of an 835; FormatError when it has no payment (BPR02) or no payer or payee."""
+    """The remittance of an 835; FormatError when it has no payment (BPR02) or no payer or payee.
+
+    It is balanced when payment, claims and services all balance and every amount in the sums is a number. A charge or payment
+    of a claim that is missing or no number counts as zero, as balances count it, and such a claim is never balanced.
+    """
     root = transaction.root
     payment = None if root is None else root.first("BPR")
     amount = number(payment, 2)
@@ -60,7 +65,7 @@ def remittance(transaction: Transaction) -> list[Canonical]:
             production_date=iso_date(value(root.first("DTM", "405"), 2)),
             claims=claims,
             provider_adjustments=tuple(_provider_adjustments(root.every("PLB"), separators)),
-            balanced=not difference and all(claim.balanced for claim in claims),
+            balanced=not difference and readable(root.segments) and all(claim.balanced for claim in claims),
             difference=difference,
         )
     ]
@@ -93,7 +98,11 @@ def _claim(claim: Loop, separators: Separators) -> ClaimPayment:
         adjustments=tuple(_adjustments(claim.segments)),
         remarks=tuple(_remarks(claim)),
         services=tuple(_service(service, separators) for service in claim.loops),
-        balanced=not (
+        balanced=number(header, 3) is not None
+        and number(header, 4) is not None
+        and readable(claim.segments)
+        and all(readable(service.segments) for service in claim.loops)
+        and not (
             claim_difference(claim)
             or payment_difference(claim)
             or any(service_difference(service) for service in claim.loops)

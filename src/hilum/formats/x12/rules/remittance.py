@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
-from hilum.formats.x12.document import Loop, Transaction, value
+from hilum.formats.x12.document import Loop, Segment, Transaction, value
 from hilum.formats.x12.rules import Rule
 from hilum.formats.x12.rules.amounts import ZERO, added, adjusted, number, shown
 from hilum.formats.x12.rules.identifiers import npi_check_digits
 from hilum.formats.x12.rules.report import Report
 
+_AMOUNTS = {"BPR": (2,), "CLP": (3, 4), "SVC": (2, 3), "CAS": range(3, 20, 3), "PLB": range(4, 15, 2)}
+"""The amounts that balances are made of, by segment."""
 REVERSAL = "22"
 """CLP02 of a claim that takes an earlier payment back."""
 
@@ -20,6 +23,15 @@ def claims_of(transaction: Transaction) -> list[Loop]:
     if root is None:
         return []
     return [claim for header in root.inside("2000") for claim in header.inside("2100")]
+
+
+def readable(segments: Iterable[Segment]) -> bool:
+    """Whether each amount written in these segments is a number: what is none counts as nothing in the sums, and hides."""
+    for segment in segments:
+        for at in _AMOUNTS.get(segment[0], ()):
+            if value(segment, at) is not None and number(segment, at) is None:
+                return False
+    return True
 
 
 def service_difference(service: Loop) -> Decimal:

@@ -225,12 +225,17 @@ def serialise(root: Element, doctype: str | None = None) -> bytes:
 
 def name_of(element: Element) -> str:
     """The local name."""
-    return _local(str(element.tag))
+    tag = str(element.tag)
+    return _local(tag) if len(tag) <= _LONGEST_TAG else tag[tag.rfind("}") + 1 :]
 
 
 @lru_cache(maxsize=4096)
 def _local(tag: str) -> str:
     return tag[tag.rfind("}") + 1 :]
+
+
+# Longer than any name of a vocabulary: a name that a sender made up is neither remembered nor repeated whole.
+_LONGEST_TAG, _LONGEST_NAME = 300, 60
 
 
 def text_of(element: Element | None) -> str | None:
@@ -255,7 +260,7 @@ def path_of(element: Element) -> str:
     at: Element | None = element
     while at is not None:
         parent = at.getparent()
-        step = name_of(at)
+        step = name_of(at)[:_LONGEST_NAME]
         if parent is not None:
             before = sum(1 for _ in islice(at.itersiblings(at.tag, preceding=True), _COUNTED))
             if before == _COUNTED:

@@ -398,3 +398,11 @@ def test_every_rule_here_is_one_of_r4_and_the_rest_is_named():
     ours += " PaymentNotice Organization Practitioner PractitionerRole Location Device DeviceDefinition SupplyRequest SupplyDelivery"
     ours += " Task CoverageEligibilityRequest CoverageEligibilityResponse OperationOutcome Bundle Parameters"
     assert left.isdisjoint(ours.split())
+
+
+def test_a_place_in_xml_does_not_repeat_a_name_that_only_the_sender_has():
+    made_up = "k" * 5_000
+    body = f'<Patient xmlns="http://hl7.org/fhir">\n<{made_up}/>\n<colour/></Patient>'
+    found = fhir.validate(fhir.parse(body.encode()))
+
+    assert [(f.location, f.line) for f in found if f.code == "structure"] == [("Patient.?", 2), ("Patient.colour", 3)]

@@ -6,7 +6,8 @@ from importlib.resources import files
 
 import pytest
 
-from hilum.formats.hl7v2 import VERSIONS
+from hilum.formats import hl7v2
+from hilum.formats.hl7v2 import VERSIONS, events, rules, tables
 from hilum.formats.hl7v2.datatypes import CHECKS
 from hilum.formats.hl7v2.rules import rules_of
 from hilum.formats.hl7v2.tables import MANY, Node, Spec, field_names, tables_of
@@ -86,3 +87,19 @@ def test_the_tables_are_small_and_say_where_they_are_from():
     assert sum(sizes.values()) < 1_000_000
     notice = (folder / "NOTICE.txt").read_text("utf-8")
     assert "hl7apy" in notice and "hl7-dictionary" in notice and "CRS4" in notice
+
+
+def test_what_senders_make_up_is_not_remembered():
+    def remembered() -> list[int]:
+        return [cache.cache_info().currsize for cache in (events._structure, tables._read, rules.rule_of_type)]
+
+    message = hl7v2.parse(
+        b"MSH|^~\\&|EHR||||20260301||ORU^R01^ORU_R01|C-1|P|2.5.1\rOBR|1|||718-7\rOBX|1|NM|718-7||13||||||F\r"
+    )
+    hl7v2.validate(message)
+    before = remembered()
+    for place, made_up in (("MSH-9.1", "K" * 5_000), ("MSH-12", "2.5" + "5" * 5_000), ("OBX-2", "N" * 5_000)):
+        hl7v2.validate(message.with_field(place, made_up))
+        message.with_field(place, made_up).groups("OBSERVATION")
+
+    assert remembered() == before

@@ -119,3 +119,9 @@ def test_megabytes_of_blanks_before_the_root_are_passed_over_at_once():
     begun = time.process_time()
     assert xml.read(b"\n" * 8_000_000 + b"<a/>").root.tag == "a"
     assert time.process_time() - begun < 1
+
+
+def test_a_name_as_long_as_a_book_is_not_told_whole():
+    root = xml.read(b"<a>" + b"<" + b"b" * 40_000 + b"/></a>").root
+    assert xml.path_of(root[0]) == "/a/" + "b" * 60
+    assert xml.name_of(root[0]) == "b" * 40_000

@@ -12,27 +12,32 @@ _TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]{1,64})"')
 
 def lines_of(source: bytes, places: set[str]) -> dict[str, int]:
     """The line (1-based) on which each place starts; one that is not in the text gets its nearest parent's line."""
+    return nearest(places, _scan(source, surrounded(places)))
+
+
+def surrounded(places: set[str]) -> set[str]:
+    """The places and all that they are in."""
     wanted: set[str] = set()
     for place in places:
         while place and place not in wanted:
             wanted.add(place)
-            place = _parent(place)
-    return nearest(places, _scan(source, wanted))
+            place = _around(place)
+    return wanted
 
 
 def nearest(places: set[str], found: dict[str, int]) -> dict[str, int]:
     """The line of each place, or of the nearest place around it that was found."""
     told: dict[str, int] = {}
     for place in places:
-        around = place
-        while around and around not in found:
-            around = _parent(around)
-        if around:
-            told[place] = found[around]
+        near = place
+        while near and near not in found:
+            near = _around(near)
+        if near:
+            told[place] = found[near]
     return told
 
 
-def _parent(place: str) -> str:
+def _around(place: str) -> str:
     return place[: max(place.rfind("."), place.rfind("["), 0)]
 
 

@@ -16,7 +16,8 @@ from lxml import etree
 from hilum.formats import xml
 from hilum.formats.fhir.errors import MAX_FINDINGS, FHIRError, FHIRFinding
 from hilum.formats.fhir.json_reading import MAX_DEPTH, MAX_DIGITS, too_deep
-from hilum.formats.fhir.lines import nearest
+from hilum.formats.fhir.lines import nearest, surrounded
+from hilum.formats.fhir.paths import PLAIN_NAME
 from hilum.formats.fhir.primitives import NUMBERS
 from hilum.formats.fhir.tables import Element, Shape, resource_types, shape_of
 
@@ -62,16 +63,17 @@ def _root(data: bytes) -> Any:
 def xml_lines_of(data: bytes, places: set[str]) -> dict[str, int]:
     """The line (1-based) of each place in a document that was read before; a missing element has its parent's line."""
     root = _root(data.removeprefix(b"\xef\xbb\xbf"))
-    reader = _XmlReader({_local(root): root.sourceline})
+    reader = _XmlReader({_local(root): root.sourceline}, surrounded(places))
     reader.resource(root, _local(root), 0)
     return nearest(places, reader.lines or {})
 
 
 class _XmlReader:
-    def __init__(self, lines: dict[str, int] | None = None) -> None:
+    def __init__(self, lines: dict[str, int] | None = None, wanted: set[str] | None = None) -> None:
         self.findings: list[FHIRFinding] = []
         self.lines = lines
-        """Filled with the line of every place when a dict is given."""
+        """Filled with the line of every place of ``wanted`` when a dict is given."""
+        self.wanted = wanted or set()
 
     def tell(self, text: str, node: Any, place: str) -> None:
         if len(self.findings) < MAX_FINDINGS:
@@ -99,8 +101,11 @@ class _XmlReader:
             namespace, _, name = child.tag.rpartition("}")
             element = shape.elements.get(name) if shape is not None else None
             count = counts[name] = counts.get(name, -1) + 1
-            here = f"{place}.{name}[{count}]" if element is None or element.many else f"{place}.{name}"
-            if self.lines is not None:
+            # A name that R4 does not have is the sender's own, as long as he likes.
+            shown = name if element is not None or PLAIN_NAME(name) else "?"
+            counted = element.many if element is not None else count > 0
+            here = f"{place}.{shown}[{count}]" if counted else f"{place}.{shown}"
+            if self.lines is not None and here in self.wanted:
                 self.lines.setdefault(here, child.sourceline)
             if child.tail and child.tail.strip():
                 self.tell("Text stands where FHIR has elements only; values are in the attribute value.", child, here)

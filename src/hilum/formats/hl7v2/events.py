@@ -33,14 +33,24 @@ _STRUCTURES = {
 _EARLIER_STRUCTURES = {f"ADT_{event}": name for name, events in _EARLIER.items() for event in events.split()}
 
 
-@lru_cache(maxsize=1024)
+# Longer than any version, type or structure there is; what a sender made up is not remembered for long.
+_LONGEST = 40
+
+
 def structure_of(version: str | None, kind: str | None, declared: str | None) -> Node | None:
     """The structure of a message of type ``kind`` (``ADT^A04``) that declares ``declared`` in MSH-9.3; None when unknown.
 
     What MSH-9.3 declares is believed when the version has it; senders write ``ADT_A04`` there too, so then the event counts.
     """
-    tables = tables_of(version or "")
-    if tables is None or not kind:
+    if not version or not kind or len(version) > _LONGEST or len(kind) > _LONGEST:
+        return None
+    return _structure(version, kind, declared if declared is not None and len(declared) <= _LONGEST else None)
+
+
+@lru_cache(maxsize=1024)
+def _structure(version: str, kind: str, declared: str | None) -> Node | None:
+    tables = tables_of(version)
+    if tables is None:
         return None
     code, _, event = kind.partition("^")
     if code in ("ACK", "MCF"):

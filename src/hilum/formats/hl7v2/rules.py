@@ -210,7 +210,8 @@ def _resolved(fields: list[str], number: int, version: str) -> tuple[Part | None
     kind = fields[2]
     if not kind or kind == NULL:
         return None, Wrong(Code.REQUIRED_FIELD_MISSING, "OBX-5 has a value, so OBX-2 must name its type", (2, 1, 0, 0))
-    rule = rule_of_type(version, kind)
+    # No data type has a longer name, and what a sender made up is not to be remembered.
+    rule = rule_of_type(version, kind) if len(kind) <= 20 else None
     if rule is None:
         return None, Wrong(Code.TABLE_VALUE, "OBX-2 names no data type of this version", (2, 1, 0, 0), "warning")
     return rule, None

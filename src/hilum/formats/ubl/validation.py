@@ -43,12 +43,17 @@ def en16931_findings(root: Element) -> list[Finding]:
 
 def _naming(element: Element) -> str:
     """The local name of an element in one of UBL's namespaces; anything else is known by its whole name, and so nowhere."""
-    return _known(str(element.tag))
+    tag = str(element.tag)
+    return _known(tag) if tag.startswith(_SPACE) and len(tag) <= _LONGEST_TAG else tag
+
+
+# Longer than any name that UBL has; what a sender made up is not remembered.
+_LONGEST_TAG = 200
 
 
 @lru_cache(maxsize=4096)
 def _known(tag: str) -> str:
-    return tag[tag.rfind("}") + 1 :] if tag.startswith(_SPACE) else tag
+    return tag[tag.rfind("}") + 1 :]
 
 
 def _each(element: Element, name: str, found: list[Finding]) -> None:

@@ -89,11 +89,15 @@ class Tables:
         return known
 
 
-@lru_cache(maxsize=32)
 def tables_of(version: str) -> Tables | None:
     """The tables of ``2.1`` to ``2.8.2``; None for a version that nobody knows."""
     if len(version) > 8 or not version.replace(".", "").isdigit() or not version.isascii():
         return None
+    return _read(version)
+
+
+@lru_cache(maxsize=32)
+def _read(version: str) -> Tables | None:
     source = files(__name__) / f"{_SAME.get(version, version)}.txt"
     if not source.is_file():
         return None

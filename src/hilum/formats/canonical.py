@@ -242,6 +242,7 @@ class DocumentLine:
     quantity: Decimal | None = None
     unit: str | None = None
     price: Decimal | None = None
+    """For one ``unit``, also where the source prices them by the hundred."""
     amount: Decimal | None = None
     status: str | None = None
     """On a response: ``accepted``, ``changed``, ``backordered``, ``rejected``, ``substituted``, ``deleted`` or the raw code."""
@@ -334,6 +335,8 @@ class Invoice:
     ship_to: Party | None = None
     remit_to: Party | None = None
     total: Decimal
+    payable: Decimal | None = None
+    """What is still to be paid, where the source says another amount than ``total``: less what was prepaid, rounded in cash."""
     net: Decimal | None = None
     lines: tuple[DocumentLine, ...] = ()
     allowances: tuple[Allowance, ...] = ()
@@ -355,10 +358,14 @@ class Record:
 Canonical = Remittance | Claim | Acknowledgement | Order | OrderResponse | ShipNotice | Invoice | Record
 
 
+_MOST_DIGITS = 400
+
+
 def as_json(value: Any) -> Any:
     """A canonical document as JSON values: decimals as plain strings, missing values and empty lists left out."""
     if isinstance(value, Decimal):
-        return format(value, "f")
+        # 1E+99999 is seven characters and would be a hundred thousand; no amount is ever that long.
+        return format(value, "f") if abs(value.adjusted()) <= _MOST_DIGITS else str(value)
     if is_dataclass(value) and not isinstance(value, type):
         told = {f.name: as_json(getattr(value, f.name)) for f in fields(value)}
         return {name: part for name, part in told.items() if part is not None and part != []}

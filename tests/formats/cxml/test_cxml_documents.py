@@ -185,6 +185,24 @@ def test_an_invoice_adds_up_and_a_credit_memo_says_what_is_given_back(name, cred
     assert invoice.remit_to is not None and invoice.remit_to.name == "Ortho Supply Treasury"
 
 
+def test_the_longest_payment_term_says_when_an_invoice_is_due_and_not_the_one_with_a_discount():
+    discounted = (
+        b'<PaymentTerm payInNumberOfDays="10"><Discount><DiscountPercent percent="2"/></Discount></PaymentTerm>'
+    )
+    data = sample("invoice").replace(
+        b'<PaymentTerm payInNumberOfDays="30"/>', discounted + b'<PaymentTerm payInNumberOfDays="30"/>'
+    )
+    (invoice,) = cxml.convert(cxml.parse(data))
+    assert isinstance(invoice, canonical.Invoice) and invoice.due == "2026-04-04"
+
+
+def test_the_serial_of_an_implant_is_read_from_the_attribute_of_older_invoices_too():
+    start = b"<InvoiceDetailItemReference "
+    data = sample("invoice").replace(start, start + b'serialNumber="S-77" ', 1)
+    (invoice,) = cxml.convert(cxml.parse(data))
+    assert isinstance(invoice, canonical.Invoice) and invoice.lines[0].serial == "S-77"
+
+
 def test_an_invoice_that_does_not_add_up_is_not_balanced():
     (invoice,) = cxml.convert(cxml.parse(sample("invoice").replace(b"2500.00", b"2566.10")))
     assert isinstance(invoice, canonical.Invoice)
@@ -300,3 +318,28 @@ def test_amounts_are_added_as_the_guide_adds_them(name, changes):
         text = text.replace(old, new)
     wanted = {"order-total"} if ">2431.00<" in text else set()
     assert {finding.code for finding in cxml.validate(cxml.parse(text.encode()))} == wanted
+
+
+def test_a_price_is_that_of_one_unit_however_many_the_sender_prices_it_by():
+    basis = (
+        '<PriceBasisQuantity quantity="10" conversionFactor="1"><UnitOfMeasure>EA</UnitOfMeasure></PriceBasisQuantity>'
+    )
+    text = (
+        sample("order")
+        .decode()
+        .replace("</UnitOfMeasure>\n          <Cl", f"</UnitOfMeasure>{basis}\n          <Cl", 1)
+    )
+    assert basis in text
+    (order,) = cxml.convert(cxml.parse(text.encode()))
+    assert isinstance(order, canonical.Order)
+    assert order.lines[0].price == Decimal("120.05")
+
+
+@pytest.mark.parametrize(("name", "sign"), [("invoice", ""), ("credit_memo", "-")])
+def test_what_is_still_to_be_paid_is_told_where_it_is_not_the_total(name, sign):
+    text = sample(name).decode()
+    less = text.replace(f'<DueAmount><Money currency="USD">{sign}2500', f'<DueAmount><Money currency="USD">{sign}2400')
+    (whole,), (part,) = cxml.convert(cxml.parse(text.encode())), cxml.convert(cxml.parse(less.encode()))
+    assert isinstance(part, canonical.Invoice) and isinstance(whole, canonical.Invoice)
+    assert (whole.total, whole.payable) == (Decimal("2500.00"), None)
+    assert (part.total, part.payable) == (Decimal("2500.00"), Decimal("2400.00"))

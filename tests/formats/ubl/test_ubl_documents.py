@@ -303,3 +303,31 @@ def test_accounts_are_protected_in_the_outline_and_goods_are_not():
     shown = str(ubl.outline(ubl.parse(sample("invoice"))).as_json(mask=lambda value: "***"))
     assert "DE00123400000000001234" not in shown and "30 days" not in shown
     assert "KNEE-99" in shown and "2870.28" in shown
+
+
+@pytest.mark.parametrize(
+    ("base", "price"),
+    [("", "1200.50"), ('<cbc:BaseQuantity unitCode="EA">100</cbc:BaseQuantity>', "12.005"),
+     ("<cbc:BaseQuantity>3</cbc:BaseQuantity>", "400.1666666666666666666666667"),
+     ('<cbc:BaseQuantity unitCode="BX">100</cbc:BaseQuantity>', None), ("<cbc:BaseQuantity>0</cbc:BaseQuantity>", None)],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["order", "invoice"])
+def test_a_price_is_that_of_one_unit_however_many_the_sender_prices_it_by(name, base, price):
+    text = re.sub(
+        r"(1200\.50</cbc:PriceAmount>)(\s*<cbc:BaseQuantity.*?</cbc:BaseQuantity>)?",
+        rf"\1{base}",
+        sample(name).decode(),
+    )
+    (document,) = ubl.convert(ubl.parse(text.encode()))
+    assert isinstance(document, canonical.Order | canonical.Invoice)
+    assert document.lines[0].price == (Decimal(price) if price is not None else None)
+
+
+def test_what_is_still_to_be_paid_is_told_where_it_is_not_the_total():
+    due = '<cbc:PayableAmount currencyID="EUR">'
+    prepaid = '<cbc:PrepaidAmount currencyID="EUR">870.28</cbc:PrepaidAmount>'
+    text = sample("invoice").decode().replace(f"{due}2870.28", f"{prepaid}{due}2000.00")
+    (part,), whole = ubl.convert(ubl.parse(text.encode())), converted("invoice")
+    assert isinstance(part, canonical.Invoice) and isinstance(whole, canonical.Invoice)
+    assert (part.total, part.payable, part.balanced) == (Decimal("2870.28"), Decimal("2000.00"), True)
+    assert (whole.total, whole.payable) == (Decimal("2870.28"), None)

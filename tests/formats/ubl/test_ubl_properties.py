@@ -152,6 +152,9 @@ def invoices(draw: st.DrawFn) -> canonical.Invoice:
         # Only schemes of ISO 6523 may identify a party there (BR-CL-10), which parties() does not keep to.
         remit_to=draw(st.none() | st.just(replace(SELLER, name="Ortho Treasury"))),
         total=base + tax.amount,
+        payable=draw(
+            st.none() | st.sampled_from([Decimal("0.01"), Decimal("-0.02")]).map(lambda off: base + tax.amount - off)
+        ),
         net=net,
         lines=told,
         allowances=tuple(replace(part, code=None) for part in moved),

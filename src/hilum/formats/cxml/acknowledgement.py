@@ -15,7 +15,8 @@ TEXTS = {
     "200": "OK",
     "201": "Accepted",
     "204": "No Content",
-    "281": "Forwarding",
+    "280": "Forwarded",
+    "281": "Forwarded by an unreliable transport",
     "400": "Bad Request",
     "401": "Unauthorized",
     "402": "Payment Required",
@@ -25,8 +26,12 @@ TEXTS = {
     "412": "Precondition Failed",
     "417": "Expectation Failed",
     "450": "Not Implemented",
+    "475": "Signature Required",
+    "476": "Signature Verification Failed",
+    "477": "Signature Unacceptable",
     "500": "Internal Server Error",
     "550": "Unable to reach cXML server",
+    "551": "Unable to forward request",
     "560": "Temporary server error",
 }
 

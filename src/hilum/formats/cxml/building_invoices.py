@@ -101,5 +101,8 @@ def _summary(payload: Element, invoice: canonical.Invoice, sign: int) -> None:
         left.remove(part)
         money(etree.SubElement(summary, "InvoiceDetailDiscount"), sign * part.amount, currency)
     allowance_modifications(summary, "InvoiceHeaderModifications", left, currency, sign)
-    for tag in ("NetAmount", "DueAmount"):
-        money(etree.SubElement(summary, tag), sign * invoice.total, currency)
+    payable = invoice.total if invoice.payable is None else invoice.payable
+    money(etree.SubElement(summary, "NetAmount"), sign * invoice.total, currency)
+    if payable != invoice.total:
+        money(etree.SubElement(summary, "DepositAmount"), sign * (invoice.total - payable), currency)
+    money(etree.SubElement(summary, "DueAmount"), sign * payable, currency)

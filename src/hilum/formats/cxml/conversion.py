@@ -9,7 +9,7 @@ from hilum.formats.cxml.acknowledgement import TEXTS, answered
 from hilum.formats.cxml.document import CxmlDocument
 from hilum.formats.cxml.invoices import invoice_of
 from hilum.formats.cxml.parts import header_party, item_identifiers, line_of_item, modification_of, party_of, shown_text
-from hilum.formats.cxml.validation import money
+from hilum.formats.cxml.validation import money, unit_price
 from hilum.formats.xml import Element, name_of, text_of
 from hilum.formats.xml_content import decimal_in
 
@@ -117,14 +117,13 @@ def _confirmed(item: Element, status: Element) -> canonical.DocumentLine:
     kind = status.get("type")
     inside = status.find("ItemIn")
     detail = inside.find("ItemDetail") if inside is not None else None
-    price = status.find("UnitPrice") if detail is None else detail.find("UnitPrice")
     return canonical.DocumentLine(
         order_line=item.get("lineNumber"),
         identifiers=item_identifiers(inside, detail) if inside is not None else (),
         description=shown_text(detail.find("Description")) if detail is not None else None,
         quantity=decimal_in(status.get("quantity")),
         unit=text_of(status.find("UnitOfMeasure")),
-        price=money(price),
+        price=unit_price(status if detail is None else detail),
         status=_ITEM.get(kind, kind) if kind is not None else None,
         promised=status.get("deliveryDate"),
     )
@@ -185,7 +184,7 @@ def _shipped(item: Element, order: str | None) -> canonical.DocumentLine:
         description=shown_text(detail.find("Description")) if detail is not None else None,
         quantity=decimal_in(item.get("quantity")),
         unit=text_of(item.find("UnitOfMeasure")),
-        price=money(detail.find("UnitPrice")) if detail is not None else None,
+        price=unit_price(detail),
         lot=lot if lot is not None else text_of(item.find("SupplierBatchID")),
         serial=next((serial for serial in serials if serial), None),
         expires=batch.get("expirationDate") if batch is not None else None,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from hilum.formats import canonical
 from hilum.formats.cxml.document import CxmlDocument
 from hilum.formats.cxml.parts import header_party, item_identifiers, modification_of, party_of, shown_text
-from hilum.formats.cxml.validation import money
+from hilum.formats.cxml.validation import money, unit_price
 from hilum.formats.xml import Element, text_of
 from hilum.formats.xml_content import decimal_in, is_date
 
@@ -66,6 +66,7 @@ def invoice_of(document: CxmlDocument, payload: Element) -> canonical.Invoice | 
         ship_to=party_of(to[0]) if to else _partner(partners.get("shipTo")),
         remit_to=_partner(partners.get("remitTo")),
         total=sign * total,
+        payable=sign * due if due is not None and due != total else None,
         net=sign * subtotal if subtotal is not None else None,
         lines=lines,
         allowances=allowances,
@@ -106,15 +107,17 @@ def _side(known: canonical.Party | None, partner: tuple[Element, Element] | None
 
 
 def _due(header: Element) -> str | None:
-    """The day it is due: the invoice's day and the days of its payment term; cXML has no due date of its own."""
-    term = next(
-        (term for tag in ("InvoiceDetailPaymentTerm", "PaymentTerm") if (term := header.find(tag)) is not None), None
-    )
-    days, day = term.get("payInNumberOfDays", "") if term is not None else "", header.get("invoiceDate", "")[:10]
-    if not days.isdecimal() or len(days) > 4 or not is_date(day):
+    """The day it is due: the invoice's day and the days of its payment terms; cXML has no due date of its own.
+
+    Of several terms the longest counts: the shorter ones say until when a discount is given.
+    """
+    terms = (term for tag in ("InvoiceDetailPaymentTerm", "PaymentTerm") for term in header.findall(tag))
+    days = [int(told) for term in terms if (told := term.get("payInNumberOfDays", "")).isdecimal() and len(told) <= 4]
+    day = header.get("invoiceDate", "")[:10]
+    if not days or not is_date(day):
         return None
     try:
-        return (date.fromisoformat(day) + timedelta(days=int(days))).isoformat()
+        return (date.fromisoformat(day) + timedelta(days=max(days))).isoformat()
     except OverflowError:
         return None
 
@@ -131,12 +134,18 @@ def _line(item: Element, order: str | None, sign: int) -> canonical.DocumentLine
         description=shown_text(reference.find("Description")) if reference is not None else None,
         quantity=sign * quantity if quantity is not None else None,
         unit=text_of(item.find("UnitOfMeasure")),
-        price=money(item.find("UnitPrice")),
+        price=unit_price(item),
         amount=sign * amount if amount is not None else None,
         lot=text_of(reference.find("SupplierBatchID")) if reference is not None else None,
-        serial=text_of(reference.find("SerialNumber")) if reference is not None else None,
+        serial=_serial(reference) if reference is not None else None,
         taxes=_taxes(item, sign),
     )
+
+
+def _serial(reference: Element) -> str | None:
+    """An item's serial number, which older cXML has as an attribute."""
+    told = text_of(reference.find("SerialNumber"))
+    return told if told is not None else reference.get("serialNumber") or None
 
 
 def _taxes(holder: Element, sign: int) -> tuple[canonical.Tax, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hilum.formats import canonical
 from hilum.formats.cxml.document import CxmlDocument, credentials
-from hilum.formats.cxml.validation import money
+from hilum.formats.cxml.validation import money, unit_price
 from hilum.formats.xml import Element, text_of
 from hilum.formats.xml_content import decimal_in
 
@@ -120,7 +120,7 @@ def line_of_item(item: Element) -> canonical.DocumentLine:
         description=shown_text(detail.find("Description")) if detail is not None else None,
         quantity=decimal_in(item.get("quantity")),
         unit=text_of(detail.find("UnitOfMeasure")) if detail is not None else None,
-        price=money(detail.find("UnitPrice")) if detail is not None else None,
+        price=unit_price(detail),
         promised=item.get("requestedDeliveryDate"),
     )
 

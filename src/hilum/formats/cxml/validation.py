@@ -102,6 +102,11 @@ def extended(quantity: Decimal | None, price_holder: Element) -> Decimal | None:
     return quantity * factor * price / per if per and factor is not None else None
 
 
+def unit_price(price_holder: Element | None) -> Decimal | None:
+    """The price of one unit of the line; None where it is missing or its PriceBasisQuantity cannot be read."""
+    return extended(Decimal(1), price_holder) if price_holder is not None else None
+
+
 def _order_total(payload: Element) -> Iterable[Finding]:
     header = payload.find("OrderRequestHeader")
     punched = header is None

@@ -91,7 +91,12 @@ def _totals(root: Element, invoice: canonical.Invoice) -> None:
     for charge, name in ((False, "AllowanceTotalAmount"), (True, "ChargeTotalAmount")):
         if any(part.charge is charge for part in invoice.allowances):
             amount(totals, name, _moved(invoice, charge), currency)
-    amount(totals, "PayableAmount", invoice.total, currency)
+    payable = invoice.total if invoice.payable is None else invoice.payable
+    if payable < invoice.total:
+        amount(totals, "PrepaidAmount", invoice.total - payable, currency)
+    elif payable > invoice.total:
+        amount(totals, "PayableRoundingAmount", payable - invoice.total, currency)
+    amount(totals, "PayableAmount", payable, currency)
 
 
 def _line(root: Element, line: canonical.DocumentLine, invoice: canonical.Invoice, only: canonical.Tax | None) -> None:

@@ -17,6 +17,7 @@ from hilum.formats.ubl.parts import (
     party_of,
     taxes_of,
     text_at,
+    unit_price,
 )
 from hilum.formats.ubl.rules import lines_of
 from hilum.formats.ubl.totals import ZERO, amount_of
@@ -126,7 +127,7 @@ def _order_line(line: Element, item: Element, response: bool) -> canonical.Docum
         description=description_of(item.find("cac:Item", NS)),
         quantity=amount_of(item, "cbc:Quantity"),
         unit=quantity.get("unitCode") if quantity is not None else None,
-        price=amount_of(item, "cac:Price/cbc:PriceAmount"),
+        price=unit_price(item, quantity),
         amount=amount_of(item, "cbc:LineExtensionAmount"),
         status=LINE_STATES.get(state, state) if state is not None else None,
         promised=_start(item.find("cac:Delivery", NS), "Promised" if response else "Requested"),
@@ -244,6 +245,7 @@ def _invoice(document: UblDocument) -> canonical.Invoice | None:
         ship_to=delivered_to(root.find("cac:Delivery", NS)),
         remit_to=party_at(root, "cac:PayeeParty"),
         total=total,
+        payable=due if due != total else None,
         net=amount_of(totals, "cbc:LineExtensionAmount"),
         lines=lines,
         allowances=allowances,
@@ -266,7 +268,7 @@ def _invoice_line(line: Element, currency: str | None) -> canonical.DocumentLine
         description=description_of(item),
         quantity=counted if counted is not None else amount_of(line, "cbc:CreditedQuantity"),
         unit=quantity.get("unitCode") if quantity is not None else None,
-        price=amount_of(line, "cac:Price/cbc:PriceAmount"),
+        price=unit_price(line, quantity),
         amount=amount_of(line, "cbc:LineExtensionAmount"),
         lot=text_at(item, "cac:ItemInstance/cac:LotIdentification/cbc:LotNumberID"),
         serial=text_at(item, "cac:ItemInstance/cbc:SerialID"),

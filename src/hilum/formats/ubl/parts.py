@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from hilum.formats import canonical
 from hilum.formats.ubl.document import NS
 from hilum.formats.ubl.totals import amount_of
@@ -106,6 +108,17 @@ def item_identifiers(item: Element | None) -> tuple[canonical.Identifier, ...]:
             code = part.get("listID")
             found.append(canonical.Identifier(value=text, scheme=CLASSES.get(code, code) if code else None))
     return tuple(found)
+
+
+def unit_price(line: Element, quantity: Element | None) -> Decimal | None:
+    """The price of one unit of the line: PriceAmount is for BaseQuantity of them. None where that is in another unit."""
+    price, base = amount_of(line, "cac:Price/cbc:PriceAmount"), line.find("cac:Price/cbc:BaseQuantity", NS)
+    if price is None or base is None:
+        return price
+    per, unit = decimal_in(text_of(base)), base.get("unitCode")
+    if not per or (unit is not None and quantity is not None and quantity.get("unitCode", unit) != unit):
+        return None
+    return price if per == 1 else price / per
 
 
 def description_of(item: Element | None) -> str | None:

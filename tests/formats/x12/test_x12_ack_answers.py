@@ -338,3 +338,51 @@ def test_an_answer_without_its_verdict_cannot_be_converted():
 def test_a_verdict_that_contradicts_itself_is_told(old, new, code):
     text = answer(orders(ORDER, BAD)).text.replace(old, new)
     assert code in {finding.code for finding in x12.validate(x12.parse(text.encode()))}
+
+
+def together(*documents: x12.Document) -> x12.Document:
+    """Groups of several documents in the interchange of the last."""
+    texts = [document.text for document in documents]
+    groups = [text[text.index("GS*") : text.index("IEA*")] for text in texts]
+    header, trailer = texts[-1][: texts[-1].index("GS*")], texts[-1][texts[-1].index("IEA*1") + 5 :]
+    return x12.parse((header + "".join(groups) + f"IEA*{len(groups)}" + trailer).encode())
+
+
+def test_claims_and_orders_in_one_interchange_each_get_their_kind_of_answer():
+    made = answer(together(orders(ORDER, group_number=41), questions(ELIGIBILITY)))
+    assert [transaction.set_id for transaction in made.transactions] == ["997", "999"]
+    assert [text for text in said(made) if text[:3] == "AK1"] == ["AK1*PO*41", "AK1*HS*42*005010X279A1"]
+
+
+def test_an_interchange_rejected_as_a_whole_gets_a_ta1_and_no_transaction_of_it_is_accepted():
+    damaged = x12.parse(orders(ORDER).text.replace("IEA*1*000000042", "IEA*1*000000043").encode())
+    made = answer(damaged)
+    assert made.transactions == []
+    assert made.interchanges[0].acknowledgements[0][4:] == ["R", "001"]
+
+
+def test_a_ta1_is_not_answered_with_another():
+    ta1 = answer(orders(ORDER), kind="TA1")
+    for kind in (None, "TA1", "997", "999"):
+        with pytest.raises(x12.X12Error, match="nothing"):
+            x12.acknowledge(ta1, [], kind=kind, control_number=1, now=NOON)
+    both = x12.parse((ta1.text + orders(ORDER, number=9).text).encode())
+    assert [text for text in said(answer(both)) if text[:3] == "AK9"] == ["AK9*A*1*1*1"]
+
+
+def test_a_control_number_without_its_zeros_is_found_again():
+    sent = x12.parse(orders(ORDER, BAD).text.replace("ST*850*0002", "ST*850*2").replace("*0002~", "*2~").encode())
+    found = x12.match(answer(sent), x12.sent_in(sent))
+    assert found.strangers == ()
+    assert [(one.sent.transaction, one.accepted) for one in found.outcomes] == [("0001", True), ("2", False)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [("GS*PO*", "GS*IN*", "18"), ("GS*HS*", "GS*HB*", "18"), ("*X*005010X279A1", "*X*005010X222A1", "19")],
+)
+def test_a_transaction_in_a_group_of_another_kind_is_rejected(old, new, code):
+    document = orders(ORDER) if "PO" in old else questions(ELIGIBILITY)
+    made = answer(x12.parse(document.text.replace(old, new).encode()))
+    [verdict] = [text for text in said(made) if text[:3] in ("AK5", "IK5")]
+    assert verdict[3:] == f"*R*{code}"

@@ -32,11 +32,19 @@ def is_error(finding: X12Finding) -> bool:
 
 
 def kind_for(document: Document) -> Kind:
-    """What a document earns: a TA1 where there is no group to answer for, a 999 for 5010 guides, else a 997."""
+    """What a document earns: a TA1 where there is no group to answer for, a 999 where all follow guides of 5010, else a 997.
+
+    Where it has both, ``acknowledge`` answers each group by its own kind when it is given none.
+    """
     groups = [group for interchange in document.interchanges for group in interchange.groups if _answerable(group)]
     if not groups:
         return "TA1"
-    return "999" if all(re.match(r"005010X", _convention(group)) for group in groups) else "997"
+    return "999" if all(_kind_of(group) == "999" for group in groups) else "997"
+
+
+def _kind_of(group: Group) -> Kind:
+    """A 999 answers guides of 5010 and later; a 997 what has no guide, and guides before."""
+    return "999" if re.match(r"00[5-9]\d{3}X", _convention(group)) else "997"
 
 
 def acknowledge(
@@ -52,28 +60,31 @@ def acknowledge(
 
     ``findings`` are those of ``validate`` (or of ``check`` of each transaction); errors that ``rejects`` lets pass are noted and
     accepted (E), warnings are not told. A group is accepted (A), accepted with errors (E), partially (P) or rejected (R);
-    groups of acknowledgements (FA) are not answered. ``control_number`` is the first ISA13, counted on for more interchanges.
-    X12Error when there is nothing to answer.
+    groups of acknowledgements (FA) are not answered, and neither is an interchange that has nothing but TA1 segments. Without
+    a ``kind`` each group gets the one it earns, and an interchange that is rejected as a whole a TA1 that says so.
+    ``control_number`` is the first ISA13, counted on for more interchanges. X12Error when there is nothing to answer.
     """
-    chosen = kind_for(document) if kind is None else kind
     told: dict[int, list[X12Finding]] = {}
     for finding in findings:
         if finding.severity == "error" and finding.first_segment is not None:
             told.setdefault(finding.first_segment, []).append(finding)
     texts: list[str] = []
     for interchange in document.interchanges:
+        if interchange.acknowledgements and not interchange.groups:
+            continue
         number = control_number + len(texts)
-        if chosen == "TA1":
-            answer = _build(interchange, [], [_ta1(interchange, rejects)], number, now)
-        else:
-            own = [group for group in interchange.groups if _answerable(group)]
-            if not own:
-                continue
-            groups = [_answer(chosen, release, told, rejects, members) for release, members in _by_release(chosen, own)]
+        own = [group for group in interchange.groups if _answerable(group)]
+        received = _ta1(interchange, rejects)
+        if kind == "TA1" or (kind is None and (not own or received[4] == "R")):
+            answer = _build(interchange, [], [received], number, now)
+        elif own:
+            groups = [_answer(*how, told, rejects, members) for how, members in _by_release(kind, own)]
             answer = _build(interchange, groups, [], number, now)
+        else:
+            continue
         texts.append(answer.text)
     if not texts:
-        raise X12Error("022", f"there is nothing in the document that a {chosen} could answer")
+        raise X12Error("022", f"there is nothing in the document that a {kind or 'TA1'} could answer")
     return parse("".join(texts).encode())
 
 
@@ -144,13 +155,14 @@ def _ta1(interchange: Interchange, rejects: Callable[[X12Finding], bool]) -> lis
 # --- 997 and 999 -----------------------------------------------------------------------------------------------------
 
 
-def _by_release(kind: Kind, groups: list[Group]) -> Iterator[tuple[str, list[Group]]]:
-    """The groups by the release of the acknowledgement that they get."""
-    releases: dict[str, list[Group]] = {}
+def _by_release(kind: Kind | None, groups: list[Group]) -> Iterator[tuple[tuple[Kind, str], list[Group]]]:
+    """The groups by the kind and the release of the acknowledgement that they get."""
+    answers: dict[tuple[Kind, str], list[Group]] = {}
     for group in groups:
-        release = _GUIDE if kind == "999" else "005010" if _convention(group) >= "005010" else "004010"
-        releases.setdefault(release, []).append(group)
-    yield from releases.items()
+        own = _kind_of(group) if kind is None else kind
+        release = _GUIDE if own == "999" else "005010" if _convention(group) >= "005010" else "004010"
+        answers.setdefault((own, release), []).append(group)
+    yield from answers.items()
 
 
 def _answer(

@@ -266,6 +266,12 @@ def available() -> dict[tuple[str, str], str]:
 
 
 @lru_cache(maxsize=512)
+@cache
+def functional_ids(set_id: str) -> frozenset[str]:
+    """GS01 of the groups in which a set may stand, as its tables say; empty when no table knows the set."""
+    return frozenset(read_set(name).functional_id for (known, _), name in available().items() if known == set_id)
+
+
 def definition_for(set_id: str, version: str) -> SetDefinition | None:
     """The definition of a set under the version of its group or transaction; None when no table knows the set.
 

@@ -151,6 +151,8 @@ class Transaction:
     """GS01."""
     group_control: str | None = None
     """GS06."""
+    group_version: str = ""
+    """GS08; an empty text where it is not said."""
     interchange_control: str | None = None
     """ISA13."""
     first_segment: int = 1

@@ -1,7 +1,8 @@
 """Received TA1, 997 and 999 matched to what was sent: what became of each transaction, and which were never answered.
 
 A group is known by GS01 and GS06, a transaction by ST01 and ST02 in its group, an interchange by ISA13. Control numbers of
-transactions are compared as texts, those of groups and interchanges as the numbers they are.
+transactions are compared as texts, and where none is the same as numbers, since an ST02 of less than four digits is answered
+with zeros before it; those of groups and interchanges are compared as the numbers they are.
 """
 
 from __future__ import annotations
@@ -104,6 +105,9 @@ def match(acknowledgement: Document, sent: Iterable[Sent]) -> Matched:
     interchanges = {_number(one.interchange) for one in known}
     groups = {(one.functional_id, _number(one.group)) for one in known}
     transactions = {(one.functional_id, _number(one.group), one.set_id, one.transaction) for one in known}
+    by_number: dict[tuple[str, str, str, str], set[str]] = {}
+    for functional_id, group, set_id, said in transactions:
+        by_number.setdefault((functional_id, group, set_id, _number(said)), set()).add(said)
     strangers: list[str] = []
     refused: dict[str, Segment] = {}
     told: dict[tuple[str, str], GroupAnswer] = {}
@@ -128,8 +132,11 @@ def match(acknowledgement: Document, sent: Iterable[Sent]) -> Matched:
             told[key] = answer
             for one in answer.transactions:
                 place = (*key, one.set_id, one.control_number)
+                alike = by_number.get((*key, one.set_id, _number(one.control_number)), set())
                 if place in transactions:
                     named[place] = one
+                elif len(alike) == 1:
+                    named[(*key, one.set_id, next(iter(alike)))] = one
                 else:
                     strangers.append(f"AK2 at segment {transaction.first_segment + one.segment_number - 1}")
     return Matched(tuple(_outcome(one, refused, told, named) for one in known), tuple(strangers))

@@ -313,6 +313,7 @@ class _Body:
             said.strip() if said is not None else "" if group is None else group.version,
             functional_id=None if group is None else group.functional_id,
             group_control=None if group is None else group.control_number,
+            group_version="" if group is None else group.version,
             interchange_control=self.interchange.control_number,
             first_segment=self.first_segment,
             first_line=first,

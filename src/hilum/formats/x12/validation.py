@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from hilum.formats.x12.document import Document, Transaction, X12Finding
+from hilum.formats.x12.definitions import functional_ids
+from hilum.formats.x12.document import Document, Transaction, X12Finding, value
+from hilum.formats.x12.envelope import transaction_finding
 from hilum.formats.x12.rules import Report, rules_for
 from hilum.formats.x12.walker import walk
 
@@ -18,12 +20,30 @@ def check(transaction: Transaction, codes: Codes | None = None) -> list[X12Findi
     ``codes`` has the code lists that set tables name (``carc``, ``rarc`` ...; see ``hilum.formats.x12.codes``); a list that is
     not given is not checked. ``transaction.definition`` and ``transaction.root`` are set. Never raises.
     """
-    found = walk(transaction, codes)
+    found = [*_group_findings(transaction), *walk(transaction, codes)]
     if transaction.root is not None:
         report = Report(transaction)
         for rule in rules_for(transaction.set_id):
             rule(transaction, report)
         found += report.findings
+    return found
+
+
+def _group_findings(transaction: Transaction) -> list[X12Finding]:
+    """A transaction in a group of another kind (GS01), or of another guide than the group's (ST03 and GS08, addenda apart)."""
+    found = []
+    kinds = functional_ids(transaction.set_id)
+    if transaction.functional_id is not None and kinds and transaction.functional_id not in kinds:
+        text = f"the group (GS01) is not for this transaction set, which belongs into {' or '.join(sorted(kinds))}"
+        found.append(transaction_finding(transaction, "18", text, "ST", 1))
+    said = value(transaction.segments[0], 3)
+    if (
+        said is not None
+        and len(transaction.group_version) >= 10
+        and said.strip()[:10] != transaction.group_version[:10]
+    ):
+        text = "ST03 says another implementation guide than the group (GS08)"
+        found.append(transaction_finding(transaction, "19", text, "ST", 3))
     return found
 
 

@@ -18,8 +18,8 @@ from hilum.formats.findings import Finding
 __all__ = ["JsonList", "finding_line", "finding_text", "told"]
 
 _COLOURS = {"error": "red", "warning": "yellow", "information": "cyan"}
-# Said in the sentence already, or by the location.
-_NOT_REPEATED = frozenset({"level", "line", "location"})
+# Said before the sentence or behind it already.
+_NOT_REPEATED = frozenset({"line", "location"})
 
 
 def told(finding: Finding) -> dict[str, Any]:

@@ -209,6 +209,11 @@ def test_a_label_is_recognised_and_comes_back_byte_for_byte(text):
     assert record.type == "udi" and record.content["issuing_agency"] == label.agency
 
 
+def test_a_label_whose_check_character_is_misread_is_a_label_all_the_same():
+    assert barcodes.recognise(b"+A99912345/$$52001510X3/S77DEFG45")
+    assert not barcodes.recognise(b"+1 555 0100, ask for billing")
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff", b"a,b\n1,2\n", b"MSH|^~\\&|", b"ISA*00*", b"{}", b"0" * 3000, b"12345"])
 def test_what_is_no_label_is_not_recognised(data):
     assert not barcodes.recognise(data)

@@ -149,11 +149,13 @@ def convert(document: Barcode) -> list[Canonical]:
 
 
 def recognise(data: bytes) -> bool:
-    """Whether this is one line that reads as a label."""
+    """Whether this is one line that reads as a label, or would if it had been scanned rightly."""
     if len(data) > _MOST_BYTES or b"\n" in data.strip() or b"\r" in data.strip():
         return False
     try:
         parse(data)
+    except WrongCheck:
+        return True
     except UdiError:
         return False
     return True

@@ -8,12 +8,21 @@
 >>> answer = x12.acknowledge(document, findings, kind="999", control_number=1, now=now)
 >>> x12.write(document) == data
 True
+>>> outcomes = x12.match_claims([received_999, received_277ca], sent)
 >>> for transaction in x12.transactions(chunks):          # a file of any size in flat memory
 ...     findings = x12.check(transaction)
+>>> order = x12.order_to_850(x12.convert(received)[0])    # so are order responses, ship notices and invoices
+>>> group = x12.NewGroup(functional_id="PO", version="004010", transactions=[order])
+>>> x12.build([group], sender=("ZZ", "ST-MARY"), receiver=("ZZ", "ACME"), control_number=7, now=now, version="00401")
 """
 
 from hilum.formats.x12.acknowledgement import acknowledge, kind_for
+from hilum.formats.x12.claim_outcomes import ClaimOutcome, match_claims
 from hilum.formats.x12.codes import CodeLists, read_codes, sample_codes
+from hilum.formats.x12.conversion.writing_invoice import invoice_to_810
+from hilum.formats.x12.conversion.writing_order import order_to_850
+from hilum.formats.x12.conversion.writing_order_response import order_response_to_855
+from hilum.formats.x12.conversion.writing_ship_notice import ship_notice_to_856
 from hilum.formats.x12.converting import convert, convert_transaction
 from hilum.formats.x12.document import (
     Document,
@@ -36,6 +45,7 @@ from hilum.formats.x12.walker import walk
 from hilum.formats.x12.writer import NewGroup, NewTransaction, build, replaced, write
 
 __all__ = [
+    "ClaimOutcome",
     "CodeLists",
     "Document",
     "Group",
@@ -57,8 +67,12 @@ __all__ = [
     "component",
     "convert",
     "convert_transaction",
+    "invoice_to_810",
     "kind_for",
     "match",
+    "match_claims",
+    "order_response_to_855",
+    "order_to_850",
     "outline",
     "parse",
     "read_codes",
@@ -66,6 +80,7 @@ __all__ = [
     "replaced",
     "sample_codes",
     "sent_in",
+    "ship_notice_to_856",
     "transaction_outline",
     "transactions",
     "validate",

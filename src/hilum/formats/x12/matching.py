@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from hilum.formats.x12.document import Document, Segment, Transaction, value
+from hilum.formats.x12.document import Document, Segment, Transaction, component, value
 
 _ACCEPTED = frozenset("AE")
 _REJECTED = frozenset("RMWX")
@@ -68,6 +68,8 @@ class Answer:
     reasons: tuple[str, ...]
     errors: tuple[str, ...]
     segment_number: int
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The claims (CLM01) that a 999 names in its CTX, each with the errors told of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,20 +173,32 @@ def group_answer(transaction: Transaction) -> GroupAnswer | None:
     opened: tuple[str, str, int] | None = None
     errors: list[str] = []
     place = "?"
+    claims: dict[str, list[str]] = {}
+    claim: str | None = None
     for number, segment in enumerate(transaction.segments, 1):
         name = segment[0]
         if name == "AK1":
             functional, control = value(segment, 1), value(segment, 2)
         elif name == "AK2":
             opened, errors = (_known(value(segment, 1)), _known(value(segment, 2)), number), []
+            claims, claim = {}, None
         elif name in ("AK3", "IK3") and len(errors) < 200:
             place = f"{_known(value(segment, 1))} {_known(value(segment, 2))}"
             errors.append(f"{place}: {_known(value(segment, 4))}")
+            claim = None
+        elif name == "CTX" and errors and component(segment, 1, 1, transaction.separators) == "CLM01":
+            claim = component(segment, 1, 2, transaction.separators)
+            if claim is not None:
+                claims.setdefault(claim, []).append(errors[-1])
         elif name in ("AK4", "IK4") and errors and len(errors) < 200:
             errors.append(f"{place} element {_known(value(segment, 1))}: {_known(value(segment, 3))}")
+            if claim is not None:
+                claims[claim].append(errors[-1])
         elif name in ("AK5", "IK5") and opened is not None:
             set_id, own, at = opened
-            answers.append(Answer(set_id, own, _known(value(segment, 1)), _codes(segment, 2), tuple(errors), at))
+            named = tuple((which, tuple(told)) for which, told in claims.items())
+            code, reasons = _known(value(segment, 1)), _codes(segment, 2)
+            answers.append(Answer(set_id, own, code, reasons, tuple(errors), at, named))
             opened = None
         elif name == "AK9":
             verdict, group_reasons = value(segment, 1), _codes(segment, 5)

@@ -35,6 +35,19 @@ def acknowledgement(transaction: Transaction) -> list[Canonical]:
         )
         for one in answer.transactions
     ]
+    # A claim that a 999 names goes the way of its transaction, with what is wrong in it.
+    items += [
+        AcknowledgedItem(
+            level="claim",
+            reference=claim,
+            set_id=one.set_id,
+            accepted=one.code in ("A", "E"),
+            code=one.code,
+            reasons=errors,
+        )
+        for one in answer.transactions
+        for claim, errors in one.claims
+    ]
     accepted = all(item.accepted for item in items)
     return [
         Acknowledgement(

@@ -19,7 +19,7 @@ def claim_acknowledgement(transaction: Transaction) -> list[Canonical]:
     """The acknowledgement of a 277CA; nothing for other 277s, which answer a 276 and stay records."""
     if transaction.root is None or not is_claim_acknowledgement(transaction):
         return []
-    items = tuple(_items(transaction))
+    items = tuple(item for _, item in claim_answers(transaction))
     return [
         Acknowledgement(
             type="277CA",
@@ -30,13 +30,14 @@ def claim_acknowledgement(transaction: Transaction) -> list[Canonical]:
     ]
 
 
-def _items(transaction: Transaction) -> Iterator[AcknowledgedItem]:
+def claim_answers(transaction: Transaction) -> Iterator[tuple[Loop, AcknowledgedItem]]:
+    """Each answer of a walked 277CA in its order, with the loop (2200B, 2200C or 2200D) that gives it."""
     if transaction.root is None:
         return
     for loop in transaction.root.anywhere("2200B", "2200C", "2200D"):
         statuses = loop.every("STC")
         if statuses:
-            yield _item(loop, statuses, transaction.separators)
+            yield loop, _item(loop, statuses, transaction.separators)
 
 
 def _item(loop: Loop, statuses: list[Segment], separators: Separators) -> AcknowledgedItem:

@@ -112,6 +112,8 @@ class Remittance:
 
     kind: str = "remittance"
     control_number: str | None = None
+    currency: str | None = None
+    """Of all its amounts, where the source names one."""
     payer: Party
     payee: Party
     trace_number: str | None = None
@@ -158,6 +160,8 @@ class Claim:
     type: str
     """``professional``, ``institutional`` or ``dental``."""
     claim_number: str
+    currency: str | None = None
+    """Of all its amounts, where the source names one."""
     charge: Decimal
     facility_type: str | None = None
     frequency: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -282,3 +283,69 @@ def test_lines_are_outlined_one_by_one():
 
     assert [(child.label, child.note) for child in shown.children] == [("[0]", "Patient"), ("[1]", "Organization")]
     assert [child.children[0].protected for child in shown.children] == [True, False]
+
+
+def test_amounts_say_their_currency_and_two_currencies_are_no_sum(knee):
+    assert (converted(knee, "Claim").currency, converted(knee, "ExplanationOfBenefit").currency) == ("USD", "USD")
+    assert converted(knee, "PaymentReconciliation").currency == "USD"
+    resource(knee, "Claim")["item"][0]["net"]["currency"] = "CAD"
+    resource(knee, "Invoice")["totalGross"]["currency"] = "CAD"
+    assert isinstance(converted(knee, "Claim"), Record)
+    assert isinstance(converted(knee, "Invoice"), Record)
+    resource(knee, "ExplanationOfBenefit")["payment"]["amount"]["currency"] = "CAD"
+    assert isinstance(converted(knee, "ExplanationOfBenefit"), Record)
+
+
+def test_a_bulk_payment_in_another_currency_than_the_decisions_stays_a_record(knee):
+    resource(knee, "PaymentReconciliation")["paymentAmount"]["currency"] = "CAD"
+
+    assert isinstance(converted(knee, "PaymentReconciliation"), Record)
+
+
+def test_a_bulk_payment_that_names_a_decision_twice_stays_a_record(knee):
+    payment = resource(knee, "PaymentReconciliation")
+    paid = next(detail for detail in payment["detail"] if "response" in detail)
+    payment["detail"].append(copy.deepcopy(paid))
+
+    assert isinstance(converted(knee, "PaymentReconciliation"), Record)
+
+
+def test_ten_thousand_references_are_followed_as_quickly_as_one(knee):
+    many = 10_000
+    charges = [{"resourceType": "ChargeItem", "id": f"c{at}", "code": {"text": f"C-{at}"}} for at in range(many)]
+    lines = [{"chargeItemReference": {"reference": f"#c{many - 1}"}} for _ in range(many)]
+    resource(knee, "Invoice").update(contained=charges, lineItem=lines)
+    payment = resource(knee, "PaymentReconciliation")
+    payment["detail"] = payment["detail"] * many
+    begun = time.process_time()
+
+    assert {line.description for line in converted(knee, "Invoice").lines} == {f"C-{many - 1}"}
+    assert isinstance(converted(knee, "PaymentReconciliation"), Record)
+    assert time.process_time() - begun < 4
+
+
+def test_what_is_taken_off_the_whole_invoice_is_told_and_counted(knee):
+    invoice = resource(knee, "Invoice")
+    invoice["totalGross"]["value"], invoice["totalNet"]["value"] = Decimal("99.00"), Decimal("93.00")
+    assert converted(knee, "Invoice").balanced is False
+    invoice["totalPriceComponent"] = [
+        {"type": "discount", "code": {"text": "family"}, "amount": {"value": Decimal("-10.00"), "currency": "USD"}},
+        {"type": "surcharge", "amount": {"value": Decimal("2.00"), "currency": "USD"}},
+        {"type": "tax", "factor": Decimal("0.01"), "amount": {"value": Decimal("1.00"), "currency": "USD"}},
+    ]
+    told = converted(knee, "Invoice")
+
+    assert told.balanced is True
+    assert [(part.charge, part.amount, part.text) for part in told.allowances] == [
+        (False, Decimal("10.00"), "family"),
+        (True, Decimal("2.00"), None),
+    ]
+    assert [(tax.amount, tax.rate_percent) for tax in told.taxes] == [(Decimal("1.00"), Decimal(1))]
+
+
+def test_a_summary_of_the_lines_is_not_counted_twice(knee):
+    resource(knee, "Invoice")["totalPriceComponent"] = [
+        {"type": "tax", "amount": {"value": Decimal("6.00"), "currency": "USD"}}
+    ]
+
+    assert (converted(knee, "Invoice").taxes, converted(knee, "Invoice").balanced) == ((), True)

@@ -6,10 +6,12 @@ already arrived stays a record, whose content is the resource itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from hilum.formats.canonical import (
+    Allowance,
     Canonical,
     Claim,
     DocumentLine,
@@ -17,6 +19,7 @@ from hilum.formats.canonical import (
     Invoice,
     Order,
     Record,
+    Remittance,
     ServiceLine,
     ShipNotice,
     Tax,
@@ -30,6 +33,7 @@ from hilum.formats.fhir.resolving import (
     amount,
     code,
     codings,
+    currencies,
     exact,
     number_of,
     objects,
@@ -49,7 +53,11 @@ def convert(document: Document) -> list[Canonical]:
 def _one(resource: Json, resources: Resources) -> Canonical:
     kind = resource.get("resourceType")
     made: Canonical | None = None
-    if kind == "Claim":
+    said = currencies(resource, *_decided(resource, resources))
+    if len(said) > 1:
+        # Amounts in two currencies have no sum, and the shapes name one currency for all.
+        pass
+    elif kind == "Claim":
         made = _claim(resource, resources)
     elif kind in ("ExplanationOfBenefit", "PaymentReconciliation"):
         made = remittance(resource, resources)
@@ -59,11 +67,21 @@ def _one(resource: Json, resources: Resources) -> Canonical:
         made = _order(resource, resources)
     elif kind == "SupplyDelivery":
         made = _ship_notice(resource, resources)
+    if isinstance(made, Claim | Remittance):
+        made = replace(made, currency=next(iter(said), None))
     if made is not None:
         return made
     return Record(
         type=kind if isinstance(kind, str) else "unknown", control_number=number_of(resource), content=resource
     )
+
+
+def _decided(resource: Json, resources: Resources) -> list[Json]:
+    """The decisions that a bulk payment pays, whose amounts become its own."""
+    if resource.get("resourceType") != "PaymentReconciliation":
+        return []
+    followed = (resources.follow(detail.get("response"), resource) for detail in objects(resource.get("detail")))
+    return list({id(part): part for part in followed if part is not None}.values())
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------
@@ -167,6 +185,13 @@ def _invoice(invoice: Json, resources: Resources) -> Invoice | None:
     charged = sum(told, Decimal(0))
     complete = len(told) == len(lines)
     balanced = not lines or not complete or charged + taxes == total or (gross is not None and net == charged)
+    allowances, more = _whole(invoice)
+    moved = sum(((part.amount if part.charge else -part.amount) for part in allowances), Decimal(0))
+    if not balanced and charged + moved + taxes + sum((tax.amount for tax in more), Decimal(0)) == total:
+        balanced = True
+    elif lines:
+        # What is told of the whole is what the lines add up to, told once more.
+        allowances, more = (), ()
     money = invoice.get("totalNet") if gross is None else invoice.get("totalGross")
     return Invoice(
         number=number,
@@ -177,7 +202,31 @@ def _invoice(invoice: Json, resources: Resources) -> Invoice | None:
         total=total,
         net=net,
         lines=lines,
+        allowances=allowances,
+        taxes=more,
         balanced=balanced,
+    )
+
+
+def _whole(invoice: Json) -> tuple[tuple[Allowance, ...], tuple[Tax, ...]]:
+    """Surcharges, deductions and taxes of the invoice as a whole (``totalPriceComponent``)."""
+    allowances: list[Allowance] = []
+    for part in objects(invoice.get("totalPriceComponent")):
+        kind, found = text(part, "type"), amount(part.get("amount"))
+        if found is not None and kind in ("surcharge", "deduction", "discount"):
+            charge = kind == "surcharge"
+            told = found if charge else abs(found)
+            allowances.append(
+                Allowance(charge=charge, amount=told, code=code(part.get("code")), text=_description(part.get("code")))
+            )
+    return tuple(allowances), _taxes(invoice.get("totalPriceComponent"))
+
+
+def _taxes(parts: Any) -> tuple[Tax, ...]:
+    return tuple(
+        Tax(amount=found, kind=code(part.get("code")), rate_percent=_percent(part.get("factor")))
+        for part in objects(parts)
+        if part.get("type") == "tax" and (found := amount(part.get("amount"))) is not None
     )
 
 
@@ -193,11 +242,6 @@ def _invoice_line(line: Json, invoice: Json, resources: Resources) -> DocumentLi
         if (sign := signs.get(text(part, "type") or "")) and (found := amount(part.get("amount"))) is not None
     ]
     base = next((part for part in parts if part.get("type") == "base"), {})
-    taxes = tuple(
-        Tax(amount=found, kind=code(part.get("code")), rate_percent=_percent(part.get("factor")))
-        for part in parts
-        if part.get("type") == "tax" and (found := amount(part.get("amount"))) is not None
-    )
     quantity = charge.get("quantity") if charge else None
     return DocumentLine(
         number=str(line["sequence"]) if type(line.get("sequence")) is int else None,
@@ -207,7 +251,7 @@ def _invoice_line(line: Json, invoice: Json, resources: Resources) -> DocumentLi
         unit=text(quantity, "code") or text(quantity, "unit"),
         price=amount(base.get("amount")) if quantity is None else None,
         amount=sum(amounts, Decimal(0)) if amounts else None,
-        taxes=taxes,
+        taxes=_taxes(parts),
     )
 
 

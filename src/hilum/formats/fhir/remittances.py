@@ -66,6 +66,7 @@ def _of_reconciliation(resource: Json, resources: Resources) -> Remittance | Non
     claims: list[ClaimPayment] = []
     moved: list[ProviderAdjustment] = []
     payee: Party | None = None
+    paid_before: set[int] = set()
     for detail in objects(resource.get("detail")):
         part = amount(detail.get("amount"))
         kind = code(detail.get("type"))
@@ -81,7 +82,11 @@ def _of_reconciliation(resource: Json, resources: Resources) -> Remittance | Non
             )
             continue
         decided = resources.follow(detail.get("response"), resource)
-        claim = _claim_payment(decided, part, resources) if decided is not None else None
+        if decided is None or id(decided) in paid_before:
+            # One decision is one payment; what names it again is something that this shape cannot say.
+            return None
+        paid_before.add(id(decided))
+        claim = _claim_payment(decided, part, resources)
         if claim is None:
             return None
         claims.append(claim)

@@ -30,6 +30,8 @@ class Resources:
 
     def __init__(self, document: Document) -> None:
         self.found: dict[str, Json] = {}
+        # By the identity of the resource that contains them: the document keeps it alive.
+        self._contained: dict[int, dict[str, Json]] = {}
         for resource in document.entries():
             kind, own = resource.get("resourceType"), resource.get("id")
             if isinstance(kind, str) and isinstance(own, str):
@@ -46,8 +48,17 @@ class Resources:
         if not isinstance(literal, str):
             return None
         if literal.startswith("#"):
-            return next((part for part in objects(inside.get("contained")) if part.get("id") == literal[1:]), None)
+            return self._inside(inside).get(literal[1:])
         return self.found.get(literal)
+
+    def _inside(self, holder: Json) -> dict[str, Json]:
+        known = self._contained.get(id(holder))
+        if known is None:
+            known = self._contained[id(holder)] = {}
+            for part in objects(holder.get("contained")):
+                if (own := text(part, "id")) is not None:
+                    known.setdefault(own, part)
+        return known
 
     def party(self, reference: Any, inside: Json) -> Party | None:
         """Who a Reference points to, as far as the document says; None without a reference."""
@@ -135,6 +146,21 @@ def exact(value: Any) -> Decimal | None:
 def amount(value: Any) -> Decimal | None:
     """The value of a Money or a Quantity."""
     return exact(value.get("value")) if isinstance(value, dict) else None
+
+
+def currencies(*resources: Json) -> set[str]:
+    """The currencies of all amounts of Money in some resources."""
+    told: set[str] = set()
+    waiting: list[Any] = list(resources)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if "value" in part and (found := text(part, "currency")) is not None:
+                told.add(found)
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return told
 
 
 def span(value: Json, name: str) -> tuple[str | None, str | None]:

@@ -106,6 +106,8 @@ def test_a_value_that_holds_a_separator_is_refused_and_not_shown(value):
         {"sender": ("Z", "STMARY")},
         {"receiver": ("ZZ", "A*B")},
         {"control_number": 1_000_000_000},
+        {"control_number": -1},
+        {"newline": "ZZ"},
         {"version": "501"},
         {"usage": "PROD"},
         {"separators": Separators("*", "*", "~", "^")},
@@ -118,7 +120,21 @@ def test_an_envelope_that_does_not_fit_is_refused(more):
         new(**more)
 
 
-@pytest.mark.parametrize("segment", [["beg", "00"], ["TOOLONG", "1"], [None, "1"], [("A", "B")]], ids=repr)
+@pytest.mark.parametrize("value", ["KNEE\x00", "\x1aKNEE", "KNEE\x7f", "KNEE\ud800"])
+def test_a_value_with_a_control_character_or_half_a_character_is_refused_and_not_shown(value: str):
+    with pytest.raises(x12.X12Error) as refused:
+        new([["MSG", value]])
+    assert "KNEE" not in str(refused.value)
+
+
+def test_a_character_that_the_files_encoding_does_not_have_is_refused():
+    document = x12.parse(new([["MSG", "MARIA"]]).text.replace("MARIA", "JOS\u00c9").encode("latin-1"))
+    assert document.encoding == "latin-1"
+    with pytest.raises(x12.X12Error, match="latin-1"):
+        x12.replaced(document, {4: ["MSG", "\u20ac 5"]})
+
+
+@pytest.mark.parametrize("segment", [["beg", "00"], ["TOOLONG", "1"], [None, "1"], [("A", "B")], []], ids=repr)
 def test_a_segment_needs_its_identifier(segment):
     with pytest.raises(x12.X12Error):
         new([segment])

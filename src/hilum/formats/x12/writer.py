@@ -51,7 +51,7 @@ def replaced(document: Document, changes: Mapping[int, Sequence[Element]]) -> Do
 
     Numbers count segments of the file from 1, as ``transaction.first_segment`` does: the n-th segment of a transaction is
     ``transaction.first_segment + n - 1``. Counts in trailers are left alone. X12Error when a number is no segment behind an ISA,
-    or a value holds a separator.
+    or a value holds a separator, a control character or one that the document's encoding does not have.
     """
     reader = Reader(chunks_of(document.text), keep=True)
     reader.wanted = frozenset(changes)
@@ -70,7 +70,7 @@ def replaced(document: Document, changes: Mapping[int, Sequence[Element]]) -> Do
         pieces += [document.text[at:start], segment_text(changes[number], owner[number])]
         at = end
     text = "".join((*pieces, document.text[at:]))
-    return parse(document.mark + text.encode(document.encoding))
+    return parse(document.mark + _encoded(text, document.encoding))
 
 
 def build(
@@ -92,6 +92,10 @@ def build(
     ``acknowledgements`` are TA1 segments. ``newline`` follows each terminator and may be empty. X12Error when a value holds a
     separator or what is said of the envelope does not fit it.
     """
+    if newline.strip("\r\n"):
+        raise X12Error("004", "only newlines may follow a terminator")
+    if control_number < 0:
+        raise X12Error("018", "a control number cannot be negative", "ISA13")
     writer = _Writer(separators, newline)
     if len(set(separators.all)) != len(separators.element + separators.component + separators.segment) + bool(
         separators.repetition
@@ -115,12 +119,21 @@ def build(
     for count, group in enumerate(groups, 1):
         writer.group(group, control_number + count - 1, sender_id.strip(), receiver_id.strip(), now)
     writer.segment(["IEA", str(count), f"{control_number:09}"])
-    return parse(writer.text().encode())
+    return parse(_encoded(writer.text(), "utf-8"))
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as wrong:
+        raise X12Error(
+            "022", f"a value holds a character that {encoding}, in which the file is, does not have"
+        ) from wrong
 
 
 def segment_text(segment: Sequence[Element], separators: Separators) -> str:
     """A segment as it is written, without its terminator; X12Error when a value holds a separator or the id is none."""
-    name = segment[0]
+    name = segment[0] if segment else None
     if not isinstance(name, str) or re.fullmatch(r"[A-Z][A-Z0-9]{1,2}", name) is None:
         raise X12Error("022", "a segment must begin with its identifier of two or three characters")
     parts = [name, *(_element(part, separators, f"{name}{at:02d}") for at, part in enumerate(segment[1:], 1))]
@@ -137,9 +150,11 @@ def _element(element: Element, separators: Separators, place: str) -> str:
             raise X12Error("022", f"{place} repeats, and there is no repetition separator", place)
         return (separators.repetition or "").join(_element(part, separators, place) for part in element)
     components = list(element) if isinstance(element, tuple) else [element]
-    if any(c in separators.all or c in "\r\n" for text in components for c in text):
+    if any(c in separators.all or c < " " or c == "\x7f" for text in components for c in text):
         raise X12Error(
-            "022", f"{place} holds a character that separates: choose other separators or another value", place
+            "022",
+            f"{place} holds a character that separates or controls: choose other separators or another value",
+            place,
         )
     while components and not components[-1]:
         components.pop()
@@ -162,6 +177,8 @@ class _Writer:
 
     def group(self, group: NewGroup, number: int, sender: str, receiver: str, now: datetime) -> None:
         own = str(number if group.control_number is None else group.control_number)
+        if re.fullmatch(r"[0-9]{1,9}", own) is None:
+            raise X12Error("024", "the control number of a group has one to nine digits", "GS06")
         sender = sender if group.sender is None else group.sender
         receiver = receiver if group.receiver is None else group.receiver
         day, hour = f"{now:%Y%m%d}", f"{now:%H%M}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
+from hilum.formats import hl7v2
 from hilum.formats.hl7v2 import Finding, Message, acknowledge, code_for, header_of
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -148,3 +150,24 @@ def test_a_sender_that_delimits_with_what_times_are_made_of_gets_them_escaped():
 
     assert answer["MSH-7"] == "20260301120000+0000"
     assert answer["MSA-2"] == "C-1"
+
+
+@pytest.mark.parametrize("version", sorted(hl7v2.VERSIONS))
+def test_an_answer_to_many_errors_is_itself_right_in_its_version_and_is_read_back(version):
+    sent = hl7v2.parse(
+        f"MSH|^~\\&|EHR|ST-MARY|LAB|H|20260301||ADT^A01^ADT_A01|C-1|P|{version}\r"
+        "EVN|A01|20260301\rPID|1||||DOE^JO||19999999\rPV1|\rOBX|1|NM|1||abc||||||F\r".encode()
+    )
+    wrong = hl7v2.validate(sent)
+    answer = hl7v2.parse(acknowledge(sent, "AE", wrong, control_id="H-1", timestamp=NOON))
+
+    assert len(wrong) > 3
+    assert hl7v2.validate(answer) == []
+    assert len(answer.segments("ERR")) == (0 if version == "2.1" else 1 if version < "2.5" else len(wrong))
+    told = [] if version == "2.1" else [(finding.code, finding.location) for finding in wrong]
+    if version < "2.5":
+        # ERR-1 ends at the field.
+        told = [(code, place and re.sub(r"(\[\d+\])?(\.\d+)*$", "", place)) for code, place in told]
+    assert [(finding.code, finding.location) for finding in hl7v2.receipt_of(answer).findings] == told
+    (shape,) = hl7v2.convert(answer)
+    assert list(shape.items[0].reasons) == [code for code, _ in told]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple, cast, get_args
@@ -59,7 +59,7 @@ def acknowledge(
     if findings and version < (2, 7):
         answer.append(_text(findings[0].text, delimiters))
     lines = [separator.join(fields), separator.join(answer)]
-    lines.extend(_error(finding, delimiters, version) for finding in findings[:_FINDINGS_MAX] if version >= (2, 2))
+    lines.extend(_errors(findings[:_FINDINGS_MAX], delimiters, version))
     data = ("\r".join(lines) + "\r").encode("latin-1")
     codec = header.answer_codec if header is not None else ""
     if codec:
@@ -93,7 +93,8 @@ def receipt_of(answer: Message) -> Receipt:
     code = answer["MSA-1"]
     if code not in get_args(AckCode):
         raise HL7Error(Code.TABLE_VALUE, "the acknowledgement code is not in table 0008", "MSA-1")
-    return Receipt(cast(AckCode, code), answer.get("MSA-2.1"), tuple(_told(error) for error in answer.segments("ERR")))
+    told = [finding for error in answer.segments("ERR") for finding in _told(error)]
+    return Receipt(cast(AckCode, code), answer.get("MSA-2.1"), tuple(told))
 
 
 def answers(answer: Message, sent: Message | Header) -> bool:
@@ -102,15 +103,28 @@ def answers(answer: Message, sent: Message | Header) -> bool:
     return number is not None and number == sent.control_id
 
 
-def _told(error: Segment) -> Finding:
+def error_codes(error: Segment) -> list[str]:
+    """The codes of an ERR segment: ERR-3 from 2.5 on, before that the fourth component of each repetition of ERR-1."""
+    if (code := error.get("3.1")) is not None:
+        return [code]
+    told = (error.get(f"1[{place}].4.1") for place in range(1, error.repetitions("1") + 1))
+    return [code for code in told if code is not None]
+
+
+def _told(error: Segment) -> Iterator[Finding]:
     """One ERR segment; its texts may hold values of the message, so only codes and places are taken."""
-    code = error.get("3.1") or error.get("1.4.1") or Code.INTERNAL_ERROR
     severity = _SEVERITY_WORDS.get(error.get("4") or "E", "error")
-    steps = (
-        [error.get(f"2.{part}") for part in range(1, 7)]
-        if error.get("2.1")
-        else [error.get(f"1.{part}") for part in (1, 2, 3)]
-    )
+    if error.get("3.1") is not None or error.get("2.1") is not None:
+        steps = [error.get(f"2.{part}") for part in range(1, 7)]
+        yield _finding(error.get("3.1"), steps, severity)
+        return
+    for place in range(1, max(error.repetitions("1"), 1) + 1):
+        steps = [error.get(f"1[{place}].{part}") for part in (1, 2, 3)]
+        yield _finding(error.get(f"1[{place}].4.1"), steps, severity)
+
+
+def _finding(code: str | None, steps: list[str | None], severity: Severity) -> Finding:
+    code = code or Code.INTERNAL_ERROR
     name, *numbers = [*steps, None, None, None][:6]
     text = MEANINGS.get(code, "the receiver has its own code for this")
     if name is None or re.fullmatch("[A-Z][A-Z0-9]{2}", name) is None:
@@ -181,17 +195,35 @@ def _text(text: str, delimiters: Delimiters) -> str:
     return escaper(delimiters)(plain)
 
 
-def _error(finding: Finding, delimiters: Delimiters, version: tuple[int, ...]) -> str:
-    """One ERR segment; a code that is not of table 0357 is our own business and told as 207."""
-    where = _place(finding.location)
-    component = delimiters.component
+def _errors(findings: Sequence[Finding], delimiters: Delimiters, version: tuple[int, ...]) -> list[str]:
+    """ERR segments: one for each finding from 2.5 on; before that an answer has one at most, whose ERR-1 repeats."""
+    if not findings or version < (2, 2):
+        return []
+    if version >= (2, 5):
+        return [_error(finding, delimiters) for finding in findings]
+    told = [_located(finding, delimiters) for finding in findings]
+    value = delimiters.repetition.join(told) if delimiters.repetition else told[0]
+    return [delimiters.field.join(["ERR", value])]
+
+
+def _coded(finding: Finding) -> list[str]:
+    """A code that is not of table 0357 is our own business and told as 207."""
     code = finding.code if finding.code in MEANINGS else "207"
-    coded = [code, MEANINGS[code], "HL70357"]
-    if version < (2, 5):
-        # ERR-1, data type ELD: segment, its occurrence, field, code.
-        place = [where.segment, str(where.occurrence), str(where.field or "")] if where is not None else ["", "", ""]
-        inner = delimiters.subcomponent.join(coded) if delimiters.subcomponent else code
-        return delimiters.field.join(["ERR", component.join([*place, inner])])
+    return [code, MEANINGS[code], "HL70357"]
+
+
+def _located(finding: Finding, delimiters: Delimiters) -> str:
+    """One repetition of ERR-1, data type ELD (2.4 ch. 2.16.4.1): segment, its occurrence, field, code."""
+    where, coded = _place(finding.location), _coded(finding)
+    place = [where.segment, str(where.occurrence), str(where.field or "")] if where is not None else ["", "", ""]
+    inner = delimiters.subcomponent.join(coded) if delimiters.subcomponent else coded[0]
+    return delimiters.component.join([*place, inner])
+
+
+def _error(finding: Finding, delimiters: Delimiters) -> str:
+    """One ERR segment as from 2.5 on."""
+    where, coded = _place(finding.location), _coded(finding)
+    component = delimiters.component
     location = component.join(_location(where)) if where is not None else ""
     severity = _SEVERITIES[finding.severity]
     text = _text(finding.text, delimiters)

@@ -6,6 +6,7 @@ import re
 from typing import TypeAlias
 
 from hilum.formats.canonical import AcknowledgedItem, Acknowledgement, Record
+from hilum.formats.hl7v2.acknowledgement import error_codes
 from hilum.formats.hl7v2.batch import Batch, stretches
 from hilum.formats.hl7v2.charsets import narrowed, wide_codec
 from hilum.formats.hl7v2.findings import Code, HL7ParseError
@@ -67,12 +68,9 @@ def _canonical(message: Message) -> Acknowledgement | Record:
     code = message.get("MSA-1") if kind.partition("^")[0] in ("ACK", "MCF") else None
     if code is None:
         return Record(type=kind, control_number=message.control_id, content=tree(message))
-    reasons = []
+    reasons: list[str] = []
     for error in message.segments("ERR"):
-        # ERR-3 from 2.5 on, the fourth component of ERR-1 before that (ch. 2.15.5).
-        reason = error.get("3.1") or error.get("1.4.1")
-        if reason is not None:
-            reasons.append(reason)
+        reasons.extend(error_codes(error))
     item = AcknowledgedItem(
         level="message",
         reference=message.get("MSA-2.1"),

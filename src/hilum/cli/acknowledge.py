@@ -101,11 +101,13 @@ def _answer(
     module, name = file.module, file.format.name
     document: Any = None
     try:
-        document = module.parse(file.whole())
+        if name == "x12":
+            document, found = module.received(file.chunks(), codes)
+        else:
+            document = module.parse(file.whole())
+            found = module.validate(document)
     except FormatError as error:
         found = [error.finding]
-    else:
-        found = _all_findings(module, document, codes) if name == "x12" else module.validate(document)
     if name == "hl7v2":
         return _hl7(module, document, found, number, at), found
     if name == "x12":
@@ -124,14 +126,6 @@ def _answer(
     else:
         answer = module.acknowledge(document, found)
     return module.write(answer), found
-
-
-def _all_findings(x12: Any, document: Any, codes: Codes | None) -> list[Finding]:
-    """Not the first few hundred: a transaction that nobody looked at must not be accepted."""
-    found: list[Finding] = list(document.envelope_findings)
-    for transaction in document.transactions:
-        found += x12.check(transaction, codes)
-    return found
 
 
 def _hl7(module: Any, document: Any, found: list[Finding], number: int, at: datetime) -> bytes | None:

@@ -40,6 +40,7 @@ from hilum.formats.x12.document import (
 from hilum.formats.x12.matching import Matched, Outcome, Sent, match, sent_in
 from hilum.formats.x12.outlining import outline, transaction_outline
 from hilum.formats.x12.reading import parse, recognise, transactions
+from hilum.formats.x12.receiving import received
 from hilum.formats.x12.validation import check, validate
 from hilum.formats.x12.walker import walk
 from hilum.formats.x12.writer import NewGroup, NewTransaction, build, replaced, write
@@ -76,6 +77,7 @@ __all__ = [
     "outline",
     "parse",
     "read_codes",
+    "received",
     "recognise",
     "replaced",
     "sample_codes",

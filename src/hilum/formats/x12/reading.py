@@ -41,7 +41,7 @@ def transactions(
     the rest is left out, which is an error of that transaction. What is wrong with an ST or SE is in
     ``transaction.envelope_findings``; ``report`` is given what is wrong with groups and interchanges, each when it ends.
     """
-    reader = Reader(_texts(chunks), keep=False, longest=longest)
+    reader = Reader(texts_of(chunks), keep=False, longest=longest)
     told = 0
     for found in reader.read():
         if report is not None:
@@ -84,7 +84,8 @@ def _refuse_utf_16(head: bytes) -> None:
         )
 
 
-def _texts(chunks: Iterable[bytes]) -> Iterator[str]:
+def texts_of(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The text of a stream, UTF-8 or what of it is not as Latin-1; X12Error for UTF-16."""
     decoder = codecs.getincrementaldecoder("utf-8")("x12-latin-1")
     first = True
     for chunk in chunks:

@@ -25,6 +25,8 @@ class Party:
 
     name: str | None = None
     given_name: str | None = None
+    birth_date: str | None = None
+    sex: str | None = None
     identifiers: tuple[Identifier, ...] = ()
     address_lines: tuple[str, ...] = ()
     city: str | None = None
@@ -146,6 +148,8 @@ class ServiceLine:
     charge: Decimal
     units: Decimal | None = None
     unit: str | None = None
+    drug: str | None = None
+    """The national drug code (LIN03)."""
     service_from: str | None = None
     service_to: str | None = None
     diagnosis_pointers: tuple[str, ...] = ()
@@ -165,17 +169,33 @@ class Claim:
     charge: Decimal
     facility_type: str | None = None
     frequency: str | None = None
+    """``1`` original, ``7`` replaces and ``8`` voids the claim that ``payer_claim_number`` names."""
+    payer_claim_number: str | None = None
+    """The payer's own number of an earlier claim (REF*F8)."""
+    prior_authorization: str | None = None
+    referral_number: str | None = None
+    payer_sequence: str | None = None
+    """``P`` primary, ``S`` secondary ... (SBR01): as whose debtor the payer is asked."""
+    relationship: str | None = None
+    """The patient's to the subscriber, a code; ``18`` is the subscriber."""
+    group_number: str | None = None
     submitter: Party | None = None
     receiver: Party | None = None
     billing_provider: Party | None = None
     subscriber: Party | None = None
     patient: Party | None = None
     payer: Party | None = None
+    other_payers: tuple[Party, ...] = ()
+    """Those who pay before or after (loop 2320)."""
     rendering_provider: Party | None = None
+    attending_provider: Party | None = None
+    referring_provider: Party | None = None
     filing_indicator: str | None = None
     statement_from: str | None = None
     statement_to: str | None = None
     diagnoses: tuple[str, ...] = ()
+    """The principal diagnosis first, then the others in their order: diagnosis pointers count them from 1."""
+    admitting_diagnosis: str | None = None
     services: tuple[ServiceLine, ...] = ()
     balanced: bool
     """CLM02 equals the sum of the service charges."""
@@ -265,7 +285,7 @@ class Order:
     kind: str = "order"
     number: str
     purpose: str = "original"
-    """``original``, ``change`` or ``cancel``."""
+    """``original``, ``change`` or ``cancel``; a code of the source where it says something else (a duplicate, a confirmation)."""
     date: str | None = None
     currency: str | None = None
     buyer: Party | None = None
@@ -378,3 +398,18 @@ def as_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): as_json(part) for name, part in value.items()}
     return value
+
+
+def difference(meant: Any, got: Any, path: str = "") -> str:
+    """The first place where two documents differ, as a path of field names."""
+    if is_dataclass(meant) and is_dataclass(got) and type(meant) is type(got):
+        for part in fields(meant):
+            if getattr(meant, part.name) != getattr(got, part.name):
+                return difference(
+                    getattr(meant, part.name), getattr(got, part.name), f"{path}.{part.name}" if path else part.name
+                )
+    if isinstance(meant, tuple) and isinstance(got, tuple) and len(meant) == len(got):
+        for at, (one, other) in enumerate(zip(meant, got, strict=True)):
+            if one != other:
+                return difference(one, other, f"{path}[{at}]")
+    return path or "document"

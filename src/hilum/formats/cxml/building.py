@@ -6,9 +6,8 @@ cXML cannot carry whole is refused, and the refusal names the place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 from lxml import etree
 
@@ -79,7 +78,9 @@ def build(document: Buildable, envelope: Envelope) -> CxmlDocument:
     back = convert(built)
     if back != [whole]:
         raise CannotWrite(
-            "unwritable", "cXML has no place for what stands here", _difference(whole, back[0] if back else None)
+            "unwritable",
+            "cXML has no place for what stands here",
+            canonical.difference(whole, back[0] if back else None),
         )
     return built
 
@@ -105,21 +106,6 @@ def _completed(document: Buildable) -> Buildable:
             document, lines=tuple(replace(line, order_number=line.order_number or first) for line in document.lines)
         )
     return document
-
-
-def _difference(meant: Any, got: Any, path: str = "") -> str:
-    """The first place where two documents differ, as a path of field names."""
-    if is_dataclass(meant) and is_dataclass(got) and type(meant) is type(got):
-        for part in fields(meant):
-            if getattr(meant, part.name) != getattr(got, part.name):
-                return _difference(
-                    getattr(meant, part.name), getattr(got, part.name), f"{path}.{part.name}" if path else part.name
-                )
-    if isinstance(meant, tuple) and isinstance(got, tuple) and len(meant) == len(got):
-        for at, (one, other) in enumerate(zip(meant, got, strict=True)):
-            if one != other:
-                return _difference(one, other, f"{path}[{at}]")
-    return path or "document"
 
 
 def _header(root: Element, document: Buildable, envelope: Envelope) -> None:

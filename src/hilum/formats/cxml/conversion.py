@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hilum.formats import canonical
 from hilum.formats.cxml.acknowledgement import TEXTS, answered
 from hilum.formats.cxml.document import CxmlDocument
 from hilum.formats.cxml.invoices import invoice_of
 from hilum.formats.cxml.parts import header_party, item_identifiers, line_of_item, modification_of, party_of, shown_text
 from hilum.formats.cxml.validation import money, unit_price
-from hilum.formats.xml import Element, name_of, text_of
+from hilum.formats.xml import Element, text_of
 from hilum.formats.xml_content import decimal_in
+from hilum.formats.xml_outline import content_of
 
 _PURPOSES = {"update": "change", "delete": "cancel"}
 _WHOLE = {"accept": "accepted", "reject": "rejected", "detail": "changed", "allDetail": "changed", "except": "changed"}
@@ -42,7 +41,7 @@ def convert(document: CxmlDocument) -> list[canonical.Canonical]:
             told = canonical.Record(
                 type=document.kind,
                 control_number=document.payload_id,
-                content=_content(payload if payload is not None else document.root),
+                content=content_of(payload if payload is not None else document.root),
             )
     return [told] if told is not None else []
 
@@ -228,20 +227,3 @@ def _acknowledgement(document: CxmlDocument) -> canonical.Acknowledgement | None
     return canonical.Acknowledgement(
         type=document.kind, control_number=document.payload_id, accepted=item.accepted, items=(item,)
     )
-
-
-def _content(element: Element) -> dict[str, Any]:
-    """An element as names and values: attributes, then children, lists where a name repeats. Secrets are in the header, not here."""
-    told: dict[str, Any] = {str(name)[str(name).rfind("}") + 1 :]: str(value) for name, value in element.attrib.items()}
-    for child in element:
-        name = name_of(child)
-        inside: Any = _content(child) if len(child) or child.attrib else text_of(child)
-        if name in told:
-            if not isinstance(told[name], list):
-                told[name] = [told[name]]
-            told[name].append(inside)
-        else:
-            told[name] = inside
-    if (text := text_of(element)) is not None:
-        told["text"] = text
-    return told

@@ -6,8 +6,7 @@ UBL cannot carry whole is refused, and the refusal names the place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from hilum.formats import canonical
 from hilum.formats.ubl.building_invoices import write_invoice
@@ -86,7 +85,9 @@ def build(
     back = convert(built)
     if back != [whole]:
         raise CannotWrite(
-            "unwritable", "UBL has no place for what stands here", _difference(whole, back[0] if back else None)
+            "unwritable",
+            "UBL has no place for what stands here",
+            canonical.difference(whole, back[0] if back else None),
         )
     return built
 
@@ -98,21 +99,6 @@ def _completed(document: Buildable) -> Buildable:
         first = document.order_numbers[0] if len(document.order_numbers) == 1 else None
         return replace(document, lines=tuple(replace(line, order_number=line.order_number or first) for line in lines))
     return replace(document, lines=lines)
-
-
-def _difference(meant: Any, got: Any, path: str = "") -> str:
-    """The first place where two documents differ, as a path of field names."""
-    if is_dataclass(meant) and is_dataclass(got) and type(meant) is type(got):
-        for part in fields(meant):
-            if getattr(meant, part.name) != getattr(got, part.name):
-                return _difference(
-                    getattr(meant, part.name), getattr(got, part.name), f"{path}.{part.name}" if path else part.name
-                )
-    if isinstance(meant, tuple) and isinstance(got, tuple) and len(meant) == len(got):
-        for at, (one, other) in enumerate(zip(meant, got, strict=True)):
-            if one != other:
-                return _difference(one, other, f"{path}[{at}]")
-    return path or "document"
 
 
 def _order(root: Element, order: canonical.Order, kind: str, number: str | None, sequence: str) -> None:

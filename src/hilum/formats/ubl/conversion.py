@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from hilum.formats import canonical
 from hilum.formats.ubl.document import NS, UblDocument
@@ -21,7 +20,8 @@ from hilum.formats.ubl.parts import (
 )
 from hilum.formats.ubl.rules import lines_of
 from hilum.formats.ubl.totals import ZERO, amount_of
-from hilum.formats.xml import Element, name_of, text_of
+from hilum.formats.xml import Element, text_of
+from hilum.formats.xml_outline import content_of
 
 # UNTDID 4343 as Peppol uses it, with the older numbers, and the line status codes of UNTDID 1229 and of UBL's own list.
 RESPONSES = {"AP": "accepted", "RE": "rejected", "CA": "changed", "29": "accepted", "27": "rejected", "30": "changed"}
@@ -51,7 +51,7 @@ def convert(document: UblDocument) -> list[canonical.Canonical]:
         case "Invoice" | "CreditNote":
             told = _invoice(document)
         case _:
-            told = canonical.Record(type=document.kind, control_number=document.number, content=_content(root))
+            told = canonical.Record(type=document.kind, control_number=document.number, content=content_of(root))
     return [told] if told is not None else []
 
 
@@ -276,20 +276,3 @@ def _invoice_line(line: Element, currency: str | None) -> canonical.DocumentLine
         allowances=allowances_of(line),
         taxes=taxes_of(line, currency),
     )
-
-
-def _content(element: Element) -> dict[str, Any]:
-    """An element as names and values: attributes, then children, lists where a name repeats."""
-    told: dict[str, Any] = {str(name)[str(name).rfind("}") + 1 :]: str(value) for name, value in element.attrib.items()}
-    for child in element:
-        name = name_of(child)
-        inside: Any = _content(child) if len(child) or child.attrib else text_of(child)
-        if name in told:
-            if not isinstance(told[name], list):
-                told[name] = [told[name]]
-            told[name].append(inside)
-        else:
-            told[name] = inside
-    if (text := text_of(element)) is not None:
-        told["text"] = text
-    return told

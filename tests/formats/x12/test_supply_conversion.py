@@ -443,3 +443,13 @@ def test_what_cannot_be_written_is_named():
         ship_notice_to_856(ShipNotice(number="SH-1", date="2026-11-21", packages=(lost,)))
     with pytest.raises(x12.X12Error, match="separates"):
         sent(order_to_850(Order(number="PO*1", date="2026-11-21")))
+
+
+@pytest.mark.parametrize("purpose", ["06", "07", "18"])
+def test_a_duplicate_or_a_confirmation_does_not_become_a_new_order(purpose: str):
+    text = (SAMPLES / "850.edi").read_text()
+    assert "BEG*00*" in text
+    (order,) = x12.convert(x12.parse(text.replace("BEG*00*", f"BEG*{purpose}*").encode()))
+    assert isinstance(order, Order)
+    assert order.purpose == purpose
+    assert x12.order_to_850(order).segments[0][1] == purpose

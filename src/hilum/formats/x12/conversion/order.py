@@ -27,9 +27,11 @@ def orders(transaction: Transaction) -> list[Canonical]:
     is_change = transaction.set_id == "860"
     header = root.first("BCH" if is_change else "BEG")
     number = needed(value(header, 3), f"{'BCH' if is_change else 'BEG'}03", "the order's number")
-    purpose = _PURPOSES.get(said) if (said := value(header, 1)) is not None else None
-    if purpose is None or (is_change and purpose == "original"):
-        purpose = "change" if is_change else "original"
+    usual = "change" if is_change else "original"
+    # A duplicate or a confirmation is no new order: a code without a word of its own is told as it is.
+    purpose = usual if (said := value(header, 1)) is None else _PURPOSES.get(said, said)
+    if is_change and purpose == "original":
+        purpose = usual
     places = root.inside("N1")
     lines = [_changed(loop, transaction) for loop in root.inside("POC")]
     lines += [_line(loop) for loop in root.inside("PO1")]

@@ -22,7 +22,7 @@ def order_to_850(order: Order, control_number: str | None = None) -> NewTransact
     segments: list[list[Element]] = [
         [
             "BEG",
-            _PURPOSES.get(order.purpose, "00"),
+            _PURPOSES.get(order.purpose, order.purpose),
             "SA",
             needed(order.number, "BEG03", "the order's number"),
             None,

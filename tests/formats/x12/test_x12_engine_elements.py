@@ -48,6 +48,8 @@ def problems(use: SegmentUse, text: str, separators: Separators = MODERN, guide:
 CASES = {
     # name: (segment, what the table says of it, text, problems)
     "good": ("NM1", "01R=IL 02R=1|2 03R 04S 08S=MI 09S", "NM1*IL*1*DOE*JANE****MI*W7", []),
+    "no element at all": ("MOA", "01S 03S", "MOA", [("2", 1, None)]),
+    "separators and no element": ("MOA", "01S 03S", "MOA**", [("trailing-separator", 2, None), ("2", 1, None)]),
     "required and missing": ("NM1", "01R 02R 03R", "NM1*IL*1", [("1", 3, None)]),
     "not used": ("NM1", "01R 02R 03R", "NM1*IL*1*DOE**X", [("I10", 5, None)]),
     "too many elements": ("N3", "01R 02S", "N3*1 SHORE ROAD*2*3", [("3", 3, None)]),

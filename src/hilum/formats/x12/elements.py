@@ -65,6 +65,9 @@ class _Explainer:
             )
             while given and not segment[given]:
                 given -= 1
+        if not given and use.elements and not any(element.usage == "R" for element in use.elements):
+            yield Problem("2", f"{use.name} has no element at all", 1, None, use.elements[0].number)
+            return
         if given > len(use.elements):
             at = len(use.elements) + 1
             yield Problem("3", f"{use.name} has {given} elements, at most {at - 1} are possible", at)

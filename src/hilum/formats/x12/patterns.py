@@ -49,7 +49,9 @@ class _Writer:
             else:
                 fields.append(_Field(self.value(element), element.usage))
         body = self.sequence(fields, use.syntax, self.element, f"[^{self.element}]", first_has_separator=True)
-        return f"{re.escape(use.name)}{body}(?<!{self.separators})"
+        # A segment says something: where no element is required, one of them is there.
+        said = "" if any(field.usage == "R" for field in fields) else f"(?={self.element}+[^{self.element}])"
+        return f"{re.escape(use.name)}{said}{body}(?<!{self.separators})"
 
     def value(self, element: ElementUse) -> str:
         one = self.composite(element) if element.components else self.leaf(element)

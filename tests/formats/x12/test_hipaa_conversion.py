@@ -104,9 +104,16 @@ def test_a_remittance_without_a_payee_is_no_remittance():
         x12.convert(sample("835.edi", ("N1*PE*LAKESHORE ORTHOPEDICS", "N1*ZZ*LAKESHORE ORTHOPEDICS")))
 
 
-def test_a_paid_claim_without_its_amounts_is_never_balanced():
-    nothing = (("CLP*HIP-12*1*200*185", "CLP*HIP-12*1**"), ("CAS*PR*1*15~\n", ""), ("BPR*I*430.25", "BPR*I*245.25"))
-    (remittance,) = x12.convert(sample("835.edi", *nothing))
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [("CLP*HIP-12*1*200*185", "CLP*HIP-12*1**"), ("CAS*PR*1*15~\n", ""), ("BPR*I*430.25", "BPR*I*245.25")],
+        [("CLP*HIP-12*1*200*185", "CLP*HIP-12*1*15*"), ("BPR*I*430.25", "BPR*I*245.25")],
+        [("CAS*PR*1*15~", "CAS*PR*1*15**2*O~")],
+    ],
+)
+def test_a_paid_claim_with_an_amount_missing_or_unreadable_is_never_balanced(edits: list[tuple[str, str]]):
+    (remittance,) = x12.convert(sample("835.edi", *edits))
     assert isinstance(remittance, Remittance)
     assert [claim.balanced for claim in remittance.claims] == [True, False, True]
     assert (remittance.balanced, remittance.difference) == (False, Decimal(0))

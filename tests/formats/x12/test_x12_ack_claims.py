@@ -145,6 +145,11 @@ def test_a_provider_or_a_file_refused_refuses_its_claims_and_no_others():
     assert told(x12.match_claims([answer_277ca("BATCH-2", "A3")], FILE))[2] == ("KNEE-1", False, "transaction", "A3")
 
 
+def test_a_claim_that_an_accepting_277ca_leaves_out_is_not_accepted_yet():
+    status = answer_277ca("BATCH-1", "A1", answered_part(3, "HIP-CLINIC", "A1", {"HIP-1": "A2"}))
+    assert [one.accepted for one in x12.match_claims([status], FILE)] == [True, None, None]
+
+
 def test_claims_of_one_number_in_two_files_are_told_apart():
     file = sent(("BATCH-1", part(1, "HIP-CLINIC", claim("HIP-1"))), ("BATCH-2", part(1, "HIP-CLINIC", claim("HIP-1"))))
     status = answer_277ca("BATCH-2", "A1", answered_part(3, "HIP-CLINIC", "A1", {"HIP-1": "A2"}))

@@ -343,3 +343,9 @@ def test_what_is_still_to_be_paid_is_told_where_it_is_not_the_total(name, sign):
     assert isinstance(part, canonical.Invoice) and isinstance(whole, canonical.Invoice)
     assert (whole.total, whole.payable) == (Decimal("2500.00"), None)
     assert (part.total, part.payable) == (Decimal("2500.00"), Decimal("2400.00"))
+
+
+def test_amounts_of_two_currencies_do_not_balance():
+    mixed = sample("invoice").decode().replace('<DueAmount><Money currency="USD">', '<DueAmount><Money currency="CAD">')
+    (invoice,) = cxml.convert(cxml.parse(mixed.encode()))
+    assert isinstance(invoice, canonical.Invoice) and not invoice.balanced

@@ -331,3 +331,20 @@ def test_what_is_still_to_be_paid_is_told_where_it_is_not_the_total():
     assert isinstance(part, canonical.Invoice) and isinstance(whole, canonical.Invoice)
     assert (part.total, part.payable, part.balanced) == (Decimal("2870.28"), Decimal("2000.00"), True)
     assert (whole.total, whole.payable) == (Decimal("2870.28"), None)
+
+
+def test_amounts_of_two_currencies_do_not_balance():
+    right = sample("invoice").decode()
+    mixed = right.replace('LineExtensionAmount currencyID="EUR"', 'LineExtensionAmount currencyID="USD"', 1)
+    (invoice,) = ubl.convert(ubl.parse(mixed.encode()))
+    assert isinstance(invoice, canonical.Invoice) and not invoice.balanced
+    (found,) = [finding for finding in ubl.validate(ubl.parse(mixed.encode())) if finding.code == "currency"]
+    assert found.severity == "error"
+    plain = re.sub(r"<cbc:(CustomizationID|ProfileID)>.*?</cbc:\1>", "", mixed)
+    assert [finding.severity for finding in ubl.validate(ubl.parse(plain.encode()))] == ["warning"]
+    priced = right.replace(
+        "</cbc:DocumentCurrencyCode>",
+        "</cbc:DocumentCurrencyCode><cbc:PricingCurrencyCode>USD</cbc:PricingCurrencyCode>",
+    )
+    priced = priced.replace('PriceAmount currencyID="EUR"', 'PriceAmount currencyID="USD"')
+    assert "currency" not in {finding.code for finding in ubl.validate(ubl.parse(priced.encode()))}

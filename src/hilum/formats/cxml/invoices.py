@@ -9,7 +9,7 @@ from decimal import Decimal
 from hilum.formats import canonical
 from hilum.formats.cxml.document import CxmlDocument
 from hilum.formats.cxml.parts import header_party, item_identifiers, modification_of, party_of, shown_text
-from hilum.formats.cxml.validation import money, unit_price
+from hilum.formats.cxml.validation import currencies, money, unit_price
 from hilum.formats.xml import Element, text_of
 from hilum.formats.xml_content import decimal_in, is_date
 
@@ -71,7 +71,7 @@ def invoice_of(document: CxmlDocument, payload: Element) -> canonical.Invoice | 
         lines=lines,
         allowances=allowances,
         taxes=taxes,
-        balanced=sign * total == goods + moved + sign * (tax or Decimal(0)),
+        balanced=sign * total == goods + moved + sign * (tax or Decimal(0)) and len(currencies(payload)) == 1,
     )
 
 

@@ -149,8 +149,7 @@ def _invoice(payload: Element) -> list[Finding]:
         told, meant = money(item.find("SubtotalAmount")), extended(decimal_in(item.get("quantity")), item)
         if told is not None and meant is not None and abs(told - meant) > _CENT:
             found.append(finding_at(item, "line-amount", "SubtotalAmount is not quantity times unit price"))
-    currencies = {part.get("currency") for part in payload.iter("Money")} - {None}
-    if len(currencies) > 1:
+    if len(currencies(payload)) > 1:
         found.append(finding_at(payload, "currency", "The amounts are in more than one currency", "warning"))
     summary = payload.find("InvoiceDetailSummary")
     if summary is not None:
@@ -209,6 +208,11 @@ def _summary(payload: Element, summary: Element, items: list[Element]) -> Iterab
         and net > 0
     ):
         yield finding_at(summary, "sign", "A credit memo writes its amounts negative")
+
+
+def currencies(payload: Element) -> set[str]:
+    """The currencies of all amounts; what an amount is worth in another one besides does not count."""
+    return {currency for part in payload.iter("Money") if (currency := part.get("currency")) is not None}
 
 
 def modifications(summary: Element) -> tuple[Decimal | None, Decimal | None]:

@@ -19,7 +19,7 @@ from hilum.formats.ubl.parts import (
     unit_price,
 )
 from hilum.formats.ubl.rules import lines_of
-from hilum.formats.ubl.totals import ZERO, amount_of
+from hilum.formats.ubl.totals import ZERO, amount_of, foreign_amounts
 from hilum.formats.xml import Element, text_of
 from hilum.formats.xml_outline import content_of
 
@@ -250,7 +250,7 @@ def _invoice(document: UblDocument) -> canonical.Invoice | None:
         lines=lines,
         allowances=allowances,
         taxes=taxes,
-        balanced=total == meant,
+        balanced=total == meant and next(foreign_amounts(root, currency), None) is None,
     )
 
 

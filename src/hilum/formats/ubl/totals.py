@@ -30,6 +30,33 @@ def total(values: list[Decimal | None]) -> Decimal | None:
     return sum(known, ZERO) if len(known) == len(values) else None
 
 
+_SUMMED = frozenset(
+    f"{{{NS['cbc']}}}{name}Amount"
+    for name in (
+        "",
+        "AllowanceTotal",
+        "ChargeTotal",
+        "LineExtension",
+        "Payable",
+        "PayableRounding",
+        "Prepaid",
+        "Price",
+        "TaxExclusive",
+        "TaxInclusive",
+    )
+)
+
+
+def foreign_amounts(root: Element, currency: str | None) -> Iterator[Element]:
+    """Amounts that are added up with others and are in another currency than the document; VAT may be told in two of them."""
+    pricing = text_of(root.find("cbc:PricingCurrencyCode", NS))
+    for element in root.iter(*_SUMMED):
+        own = element.get("currencyID")
+        priced = own == pricing and str(element.tag).endswith("}PriceAmount")
+        if own and currency is not None and own != currency and not priced:
+            yield element
+
+
 def total_findings(root: Element) -> Iterator[Finding]:
     """The document totals against what they are the sum of; a missing or unreadable part is reported elsewhere."""
     totals = root.find("cac:LegalMonetaryTotal", NS)

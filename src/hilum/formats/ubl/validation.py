@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 
 from hilum.formats.findings import Finding
-from hilum.formats.ubl.document import CBC, UblDocument
+from hilum.formats.ubl.document import CBC, NS, UblDocument
 from hilum.formats.ubl.rules import code_findings, decimal_findings, presence_findings, relation_findings
 from hilum.formats.ubl.tables import MODEL_OF, OPAQUE, TABLE, TERMS
-from hilum.formats.ubl.totals import total_findings
+from hilum.formats.ubl.totals import foreign_amounts, total_findings
 from hilum.formats.ubl.vat import vat_findings
 from hilum.formats.xml import MAX_FINDINGS, Element, finding_at, text_of
 from hilum.formats.xml_content import TYPES, check
@@ -20,10 +21,19 @@ _SPACE = "{urn:oasis:names:specification:ubl:schema:xsd:"
 def validate(document: UblDocument, *, en16931: bool | None = None) -> list[Finding]:
     """Findings, at most ``MAX_FINDINGS``; never raises.
 
-    ``missing``, ``order``, ``repeated``, ``unexpected``, ``type``, ``code`` and ``empty`` are the schema's; the others are rule ids of
+    ``missing``, ``order``, ``repeated``, ``unexpected``, ``type``, ``code`` and ``empty`` are the schema's, ``currency`` (an error in
+    Peppol documents only) says that amounts of two currencies are added up; the others are rule ids of
     EN 16931-1 (``BR-...``), kept by invoices and credit notes that say so in their CustomizationID, or when ``en16931`` is True.
     """
     found = check(document.root, TABLE, _naming, model_of=MODEL_OF, opaque=OPAQUE, each=_each)
+    severity = "error" if document.peppol else "warning"
+    foreign = foreign_amounts(document.root, text_of(document.root.find("cbc:DocumentCurrencyCode", NS)))
+    for element in islice(foreign, MAX_FINDINGS):
+        found.append(
+            finding_at(
+                element, "currency", "The amount is not in the document's currency", severity, attribute="currencyID"
+            )
+        )
     wanted = document.claims_en16931 if en16931 is None else en16931
     if wanted and document.kind in ("Invoice", "CreditNote") and len(found) < MAX_FINDINGS:
         found += en16931_findings(document.root)

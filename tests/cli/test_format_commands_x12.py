@@ -133,12 +133,16 @@ def test_convert_lets_the_neighbours_of_a_bad_transaction_through(terminal):
     assert {"T-1", "T-3"} <= {each.get("trace_number") for each in listed}
     assert listed[0]["amount"] == "80" and listed[0]["balanced"] is True
     assert "0002" in converted.stderr
+    sources = {each["source"]["transaction"]: each["source"]["errors"] for each in listed}
+    assert sources["0001"] == sources["0003"] == 0 and sources.get("0002", 1) > 0
 
 
 def test_code_lists_of_the_user_are_looked_into(terminal):
     lists = terminal.file("codes.csv", b"list,code\ncarc,1\n")
     said = terminal.types("validate", "--codes", lists, "-", stdin=BALANCED, code=1).stdout
     assert "CAS02" in said
+    misspelt = terminal.file("misspelt.csv", b"list,code\ncarcs,1\n")
+    assert "carcs" in terminal.types("validate", "--codes", misspelt, "-", stdin=BALANCED, code=0).stderr
     terminal.types("validate", "--codes", terminal.file("wrong.csv", b"a,b\n1,2\n"), "-", stdin=BALANCED, code=2)
     terminal.types("validate", "--codes", str(terminal.folder / "none.csv"), "-", stdin=BALANCED, code=2)
 

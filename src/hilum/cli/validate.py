@@ -129,7 +129,11 @@ def code_lists(path: Path | None) -> Codes | None:
     if path is None:
         return None
     try:
-        lists: Codes = FORMATS["x12"].module.read_codes(path.read_bytes())
+        x12 = FORMATS["x12"].module
+        lists: Codes = x12.read_codes(path.read_bytes())
+        if unknown := sorted(set(lists) - x12.list_names()):
+            names = ", ".join(plain(name[:40]) for name in unknown[:10])
+            typer.echo(f"{path}: no X12 table asks for {names}; they are not looked into", err=True)
         return lists
     except OSError as error:
         usage(f"{path} cannot be read: {error.strerror}")

@@ -58,6 +58,11 @@ def test_a_sample_of_4010_is_valid_in_5010_too(name: str):
 
 E, W = "error", "warning"
 WRONG = {
+    "810 a summary with a freight charge does not repeat the discount of a line": (
+        "810.edi",
+        [("TDS*419145", "TDS*419640")],
+        [("810-total", "TDS01", "error")],
+    ),
     # --- 850 ---
     "850 a line's quantity is lost": (
         "850.edi",

@@ -1,4 +1,4 @@
-"""How a cXML document looks to a reader. Secrets and people are marked protected; goods and companies are not."""
+"""How a cXML document looks to a reader. Secrets are left out, people are marked protected, goods and companies are not."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from hilum.formats.outline import Outline
 from hilum.formats.xml import Element
 from hilum.formats.xml_outline import outline_of
 
-# SharedSecret and its kin let anyone who reads them send in the sender's name; the others name people or where they live:
+# They let anyone who reads them send in the sender's name: nobody is shown them, whatever else they may see.
+_SECRETS = frozenset({"SharedSecret", "CredentialMac", "DigitalSignature"})
+# What names people or where they live:
 # a DeliverTo line or a comment of a hospital's order can name the patient an implant is for.
 _PROTECTED = frozenset(
     [
-        "SharedSecret",
-        "CredentialMac",
-        "DigitalSignature",
         "DeliverTo",
         "Email",
         "Number",
@@ -40,5 +39,12 @@ def _protected(element: Element, label: str) -> bool:
 
 
 def outline(document: CxmlDocument) -> Outline:
-    """The tree of the document; shared secrets, people, their addresses, and free text are protected."""
-    return outline_of(document.root, _protected)
+    """The tree of the document; people, their addresses and free text are protected, shared secrets are not in it at all."""
+    shown = outline_of(document.root, _protected)
+    todo = [shown]
+    while todo:
+        node = todo.pop()
+        if node.label in _SECRETS:
+            node.value, node.note, node.children = None, "a secret, never shown", []
+        todo.extend(node.children)
+    return shown

@@ -18,7 +18,7 @@ True
 
 from hilum.formats.x12.acknowledgement import acknowledge, kind_for
 from hilum.formats.x12.claim_outcomes import ClaimOutcome, match_claims
-from hilum.formats.x12.codes import CodeLists, read_codes, sample_codes
+from hilum.formats.x12.codes import CodeLists, list_names, read_codes, sample_codes
 from hilum.formats.x12.conversion.writing_invoice import invoice_to_810
 from hilum.formats.x12.conversion.writing_order import order_to_850
 from hilum.formats.x12.conversion.writing_order_response import order_response_to_855
@@ -70,6 +70,7 @@ __all__ = [
     "convert_transaction",
     "invoice_to_810",
     "kind_for",
+    "list_names",
     "match",
     "match_claims",
     "order_response_to_855",

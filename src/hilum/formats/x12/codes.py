@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
+from functools import cache
 from importlib.resources import files
 
 from hilum.formats.x12.document import X12Error
@@ -33,6 +35,13 @@ class CodeLists(Mapping[str, frozenset[str]]):
 
     def __len__(self) -> int:
         return len(self._lists)
+
+
+@cache
+def list_names() -> frozenset[str]:
+    """The names of the lists that set tables ask for."""
+    sets = files("hilum.formats.x12") / "tables" / "sets"
+    return frozenset(name for table in sets.iterdir() for name in re.findall(r"=@(\w+)", table.read_text("utf-8")))
 
 
 def read_codes(data: bytes, on: date | None = None) -> CodeLists:

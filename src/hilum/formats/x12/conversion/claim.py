@@ -24,6 +24,7 @@ _GUIDES = {
     "X097": "dental",
 }
 _DIAGNOSES = frozenset({"ABK", "BK", "ABF", "BF"})
+_ADMITTING = frozenset({"ABJ", "BJ"})
 
 
 def claims(transaction: Transaction) -> list[Canonical]:
@@ -61,23 +62,36 @@ def _claim(
     begins, ends = period(claim.first("DTP", "434"))
     subscriber = party(first_of(placed.subscriber.loops, "IL"))
     patient = subscriber if placed.patient is None else party(first_of(placed.patient.loops, "QC"))
+    insured = placed.subscriber.first("SBR")
+    relationship = value(insured, 2) if placed.patient is None else value(placed.patient.first("PAT"), 1)
+    others = (party(first_of(other.loops, "PR")) for other in claim.inside("2320"))
     return Claim(
         type=_type(transaction, lines),
         claim_number=claim_number,
         charge=charge,
         facility_type=component(header, 5, 1, separators),
         frequency=component(header, 5, 3, separators),
+        payer_claim_number=value(claim.first("REF", "F8"), 2),
+        prior_authorization=value(claim.first("REF", "G1"), 2),
+        referral_number=value(claim.first("REF", "9F"), 2),
+        payer_sequence=value(insured, 1),
+        relationship=relationship,
+        group_number=value(insured, 3),
         submitter=submitter,
         receiver=receiver,
         billing_provider=billing,
         subscriber=subscriber,
         patient=patient,
         payer=party(first_of(placed.subscriber.loops, "PR")),
+        other_payers=tuple(other for other in others if other is not None),
         rendering_provider=party(first_of(claim.loops, "82")),
-        filing_indicator=value(placed.subscriber.first("SBR"), 9),
+        attending_provider=party(first_of(claim.loops, "71")),
+        referring_provider=party(first_of(claim.loops, "DN")),
+        filing_indicator=value(insured, 9),
         statement_from=begins,
         statement_to=ends,
-        diagnoses=_diagnoses(claim, separators),
+        diagnoses=_diagnoses(claim, separators, _DIAGNOSES),
+        admitting_diagnosis=next(iter(_diagnoses(claim, separators, _ADMITTING)), None),
         services=services,
         balanced=charge == sum((line.charge for line in services), ZERO),
     )
@@ -93,12 +107,12 @@ def _type(transaction: Transaction, lines: list[Loop]) -> str:
     return _GUIDES.get(guide, "professional")
 
 
-def _diagnoses(claim: Loop, separators: Separators) -> tuple[str, ...]:
+def _diagnoses(claim: Loop, separators: Separators, kinds: frozenset[str]) -> tuple[str, ...]:
     found = []
     for segment in claim.every("HI"):
         for element in segment[1:]:
             parts = element.split(separators.component)
-            if parts[0] in _DIAGNOSES and len(parts) > 1 and parts[1]:
+            if parts[0] in kinds and len(parts) > 1 and parts[1]:
                 found.append(parts[1])
     return tuple(found)
 
@@ -128,6 +142,7 @@ def _service(line: Loop, separators: Separators, claim_dates: tuple[str | None, 
         charge=added(service, CHARGE[service[0]]),
         units=units,
         unit=unit,
+        drug=next((code for inner in line.inside("2410") if (code := value(inner.first("LIN", "N4", 2), 3))), None),
         service_from=begins,
         service_to=ends,
         diagnosis_pointers=_pointers(service, separators),

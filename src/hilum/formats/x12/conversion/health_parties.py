@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hilum.formats.canonical import Identifier, Party
+from hilum.formats.x12.conversion.iso_dates import iso_date
 from hilum.formats.x12.document import Loop, Segment, value
 
 _SCHEMES = {
@@ -54,16 +55,21 @@ def named(name: Segment | None, beside: Iterable[Segment] = ()) -> Party | None:
         identifiers.append(Identifier(value=own, scheme=scheme(value(name, identified[0]))))
     lines: tuple[str, ...] = ()
     place: Segment | None = None
+    born: Segment | None = None
     for segment in beside:
         if segment[0] == "N3":
             lines = tuple(text for text in segment[1:3] if text)
         elif segment[0] == "N4":
             place = segment
+        elif segment[0] == "DMG":
+            born = segment
         elif segment[0] == "REF" and (number := value(segment, 2)) is not None:
             identifiers.append(Identifier(value=number, scheme=scheme(value(segment, 1))))
     return Party(
         name=value(name, 3 if person else 2),
         given_name=value(name, 4) if person and value(name, 2) == "1" else None,
+        birth_date=iso_date(value(born, 2)),
+        sex=value(born, 3),
         identifiers=tuple(identifiers),
         address_lines=lines,
         city=value(place, 1),

@@ -9,7 +9,7 @@ from decimal import Decimal
 from hilum.formats.x12.document import Loop, Segment, Transaction, value
 from hilum.formats.x12.rules import Rule
 from hilum.formats.x12.rules.item_numbers import check_item_numbers
-from hilum.formats.x12.rules.line_amounts import allowances, extension, implied, tolerance
+from hilum.formats.x12.rules.line_amounts import extension, implied, off_and_on, tolerance
 from hilum.formats.x12.rules.report import Report, amount
 from hilum.formats.x12.rules.totals import check_count, check_hash, check_line_numbers
 
@@ -36,13 +36,14 @@ def balance(root: Loop) -> Balance | None:
     """The balance of a walked 810; None when it cannot be told: no TDS01, a line without a price, lines in other currencies.
 
     The standard does not say whether allowances, charges and taxes of the summary repeat those of the lines or come on
-    top of them, and partners do either. The total balances when one of these readings gives it.
+    top of them, and partners do either. The total balances when one of these readings gives it. A summary repeats the
+    lines' allowances only if it has as much of them: what a line was promised off is not forgotten for a freight charge.
     """
     total = implied(root.first("TDS"), 1)
     if total is None or _has_another_currency(root):
         return None
     exact: list[Decimal] = []
-    on_lines, tax_on_lines = Decimal(0), Decimal(0)
+    off_lines, on_lines, tax_on_lines = Decimal(0), Decimal(0), Decimal(0)
     for line in root.inside("IT1"):
         item = line.segments[0]
         amount_of_line = extension(amount(item, 2), amount(item, 4), value(item, 5))
@@ -53,29 +54,33 @@ def balance(root: Loop) -> Balance | None:
         exact.append(amount_of_line)
         if line.loops:
             with_sac = line.inside("IT1-SAC", "SLN")
-            settled = allowances(with_sac, amount_of_line)
+            settled = off_and_on(with_sac, amount_of_line)
             if settled is None:
                 return None
-            on_lines += settled
+            off_lines += settled[0]
+            on_lines += settled[1]
             tax_on_lines += _taxes(with_sac)
         if len(line.segments) > 1:
             tax_on_lines += _taxes([line])
     lines = sum(exact, Decimal(0))
-    in_summary = allowances(root.inside("SAC"), lines)
+    in_summary = off_and_on(root.inside("SAC"), lines)
     if in_summary is None:
         return None
     tax_in_summary = _taxes([root, *root.inside("SAC")])
     taxes = _readings(tax_on_lines, tax_in_summary, bool(tax_on_lines or tax_in_summary) and _charges_tax(root))
     off, tax = min(
-        (abs(total - lines - extra - tax), tax) for extra in _readings(on_lines, in_summary) for tax in taxes
+        (abs(total - lines - less - more - tax), tax)
+        for less in _readings(off_lines, in_summary[0])
+        for more in _readings(on_lines, in_summary[1])
+        for tax in taxes
     )
     return Balance(total, lines, total - tax, off, not off or off <= tolerance(exact))
 
 
 def _readings(on_lines: Decimal, in_summary: Decimal, elsewhere: bool = False) -> set[Decimal]:
     readings = {on_lines + in_summary}
-    if on_lines and in_summary:
-        readings |= {on_lines, in_summary}
+    if on_lines and abs(in_summary) >= abs(on_lines):
+        readings.add(in_summary)
     if elsewhere:
         readings.add(Decimal(0))
     return readings
@@ -119,7 +124,7 @@ def check_total(transaction: Transaction, report: Report) -> None:
             text = "the total cannot be checked: a price, an amount or the currency of a line is missing or another"
             report("810-total-unchecked", text, segment=tds, element=1, severity="information")
     elif not found.balanced:
-        text = "the total is not the lines plus charges less allowances plus taxes"
+        text = f"the total is not the lines plus charges less allowances plus taxes: it is off by {found.difference:f}"
         report("810-total", text, segment=tds, element=1)
     _check_terms(report, tds)
 

@@ -88,3 +88,18 @@ def allowances(loops: Iterable[Loop], base: Decimal | None) -> Decimal | None:
                 return None
             total += size
     return total
+
+
+def off_and_on(loops: Iterable[Loop], base: Decimal | None) -> tuple[Decimal, Decimal] | None:
+    """(allowances as a negative amount, charges) of the SAC segments of these loops; None when one does not say its amount."""
+    off, on = Decimal(0), Decimal(0)
+    for loop in loops:
+        for segment in loop.every("SAC"):
+            size = allowance(segment, base)
+            if size is None:
+                return None
+            if size < 0:
+                off += size
+            else:
+                on += size
+    return off, on

@@ -319,3 +319,12 @@ def test_a_long_table_is_validated_as_it_comes(terminal):
     assert process.wait(60) == 0 and b"nothing wrong" in said and len(written) == 40
     process.stdout.close()
     process.stderr.close()
+
+
+def test_ack_answers_as_msh_15_and_16_ask(terminal):
+    header = b"ADT^A01^ADT_A01|C-1|P|2.5.1"
+    accept = ADMITTED.replace(header, header + b"|||AL|NE")
+    assert "MSA|CA|C-1" in terminal.types("ack", "-", stdin=accept, code=0).stdout
+    nothing = ADMITTED.replace(header, header + b"|||ER|NE")
+    assert terminal.types("ack", "-", stdin=nothing, code=1).stdout == ""
+    assert "MSA|CE|C-2" in terminal.types("ack", "-", stdin=BROKEN.replace(b"|2.5.1", b"|2.5.1|||ER|NE"), code=1).stdout

@@ -129,7 +129,7 @@ def _answer(
 
 
 def _hl7(module: Any, document: Any, found: list[Finding], number: int, at: datetime) -> bytes | None:
-    """One ACK a message, in the order of the file; None when all of them are acknowledgements themselves."""
+    """One ACK a message, in the order of the file; None when nothing is due: for acknowledgements, and by MSH-15 and MSH-16."""
     if document is None:
         return bytes(module.acknowledge(None, "AR", found, control_id=str(number), timestamp=at))
     messages = document.messages if isinstance(document, module.Batch) else [document]
@@ -140,6 +140,9 @@ def _hl7(module: Any, document: Any, found: list[Finding], number: int, at: date
         wrong = [finding for finding in module.validate(message) if finding.severity == "error"]
         # What is not supported is rejected, what is wrong is an error (HL7 v2.5.1 ch. 2.9.2).
         code = "AA" if not wrong else "AR" if any(finding.code in _REJECTED for finding in wrong) else "AE"
+        header = message.header
+        if not header.accept_due(not wrong) and not header.application_due(not wrong):
+            continue  # By MSH-15 and MSH-16 the sender wants to hear nothing of this.
         answers.append(module.acknowledge(message, code, wrong, control_id=f"{number}{place:03}", timestamp=at))
     return b"".join(answers) if answers else None
 

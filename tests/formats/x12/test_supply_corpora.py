@@ -78,8 +78,12 @@ WRONG = {
     # GS01 is SC, which is for price catalogues (832), around invoices, orders and their answers.
     "stupidedi/004010/X348 SC810 Aerospace Industry Invoice/pass/basic-invoice.edi": [("18", "ST01")],
     "stupidedi/004010/X357 SC850 Aerospace Industry Purchase Order/pass/basic-po.edi": [("18", "ST01")],
-    "stupidedi/004010/X358 SC855 Aerospace Industry Purchase Order Acknowledgment/pass/basic-po-ack-accepted.edi": [("18", "ST01")],
-    "stupidedi/004010/X358 SC855 Aerospace Industry Purchase Order Acknowledgment/pass/po-ack-minor-changes.edi": [("18", "ST01")],
+    "stupidedi/004010/X358 SC855 Aerospace Industry Purchase Order Acknowledgment/pass/basic-po-ack-accepted.edi": [
+        ("18", "ST01")
+    ],
+    "stupidedi/004010/X358 SC855 Aerospace Industry Purchase Order Acknowledgment/pass/po-ack-minor-changes.edi": [
+        ("18", "ST01")
+    ],
 }
 # Templates with words where values belong, and trailing blanks in every segment: wrong in more places than are worth a list.
 TEMPLATES = {"oopfactory/_820/Example3_HomeDepot.txt", "oopfactory/_820/Example5_Wikipedia.txt"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -386,3 +387,28 @@ def test_a_transaction_in_a_group_of_another_kind_is_rejected(old, new, code):
     made = answer(x12.parse(document.text.replace(old, new).encode()))
     [verdict] = [text for text in said(made) if text[:3] in ("AK5", "IK5")]
     assert verdict[3:] == f"*R*{code}"
+
+
+def test_an_order_whose_total_is_wrong_is_taken_with_errors_noted():
+    """What an order says is between buyer and seller; a 997 is about how it is written."""
+    samples = Path(__file__).parent / "samples" / "supply"
+    document = x12.parse((samples / "810.edi").read_bytes().replace(b"TDS*419145", b"TDS*419146"))
+    findings = x12.validate(document)
+    assert [finding.code for finding in findings if finding.severity == "error"] == ["810-total"]
+    text = x12.write(x12.acknowledge(document, findings, control_number=1, now=datetime(2026, 3, 1, 12, 0))).decode()
+    assert "AK5*E*5~" in text and "AK9*E*1*1*1~" in text
+    bad = x12.parse((samples / "810.edi").read_bytes().replace(b"BIG*2026", b"BIG*20X6"))
+    text = x12.write(
+        x12.acknowledge(bad, x12.validate(bad), control_number=1, now=datetime(2026, 3, 1, 12, 0))
+    ).decode()
+    assert "AK5*R*5~" in text
+
+
+def test_acknowledgements_earn_a_ta1_only_where_one_was_asked_for():
+    sent = x12.parse((Path(__file__).parent / "samples" / "hipaa" / "835.edi").read_bytes())
+    answer = x12.acknowledge(sent, [], control_number=1, now=datetime(2026, 3, 1, 12, 0))
+    with pytest.raises(x12.X12Error):
+        x12.acknowledge(answer, [], control_number=2, now=datetime(2026, 3, 1, 12, 0))
+    asked = x12.parse(x12.write(answer).replace(b"*0*T*:~", b"*1*T*:~"))
+    again = x12.acknowledge(asked, [], control_number=2, now=datetime(2026, 3, 1, 12, 0))
+    assert "TA1*" in x12.write(again).decode()

@@ -22,6 +22,8 @@ _SEGMENT_CODES = frozenset({"1", "2", "3", "4", "5", "6", "7", *_997_SEGMENT})
 _ELEMENT_CODES = frozenset({"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "12", "13", *_997_ELEMENT})
 _UNITS = {"837": ("CLM", 1), "276": ("TRN", 2), "277": ("TRN", 2), "820": ("ENT", 1)}
 """By set, the element that names the unit of business in which a segment stands (CTX01-1)."""
+_STRUCTURAL = ("hl-", "856-hierarchy")
+"""Findings of our own about how a document is built."""
 _NOTED_ONLY = frozenset({"024"})
 """TA105 codes with which an interchange is still accepted, with errors noted."""
 
@@ -29,6 +31,17 @@ _NOTED_ONLY = frozenset({"024"})
 def is_error(finding: X12Finding) -> bool:
     """The usual rule of what rejects: every error, and no warning."""
     return finding.severity == "error"
+
+
+def _is_business(transaction: Transaction, finding: X12Finding) -> bool:
+    """Whether a finding is about what a trading document says, not how: an order whose total is wrong is no bad syntax.
+
+    Buyer and seller settle it over the document, which a 997 therefore takes, with errors noted. The guides of health care
+    do reject what does not balance.
+    """
+    definition = transaction.definition
+    trading = definition is not None and not definition.guide
+    return trading and finding.level == "balance" and not finding.code.startswith(_STRUCTURAL)
 
 
 def kind_for(document: Document) -> Kind:
@@ -75,6 +88,14 @@ def acknowledge(
         number = control_number + len(texts)
         own = [group for group in interchange.groups if _answerable(group)]
         received = _ta1(interchange, rejects)
+        if (
+            kind is None
+            and interchange.groups
+            and not own
+            and received[4] != "R"
+            and interchange.header[14].strip() != "1"
+        ):
+            continue  # Nothing but acknowledgements, of which no receipt was asked for (ISA14).
         if kind == "TA1" or (kind is None and (not own or received[4] == "R")):
             answer = _build(interchange, [], [received], number, now)
         elif own:
@@ -215,7 +236,8 @@ class _GroupAnswer:
         received = accepted = noted = 0
         for transaction in group.transactions:
             findings = self.told.get(transaction.first_segment, [])
-            code = "A" if not findings else "R" if any(self.rejects(finding) for finding in findings) else "E"
+            refusing = any(self.rejects(finding) and not _is_business(transaction, finding) for finding in findings)
+            code = "A" if not findings else "R" if refusing else "E"
             if refused:
                 code = "R"
             received += 1

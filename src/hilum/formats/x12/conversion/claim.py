@@ -68,6 +68,7 @@ def _claim(
     return Claim(
         type=_type(transaction, lines),
         claim_number=claim_number,
+        currency=None if placed.subscriber.parent is None else value(placed.subscriber.parent.first("CUR"), 2),
         charge=charge,
         facility_type=component(header, 5, 1, separators),
         frequency=component(header, 5, 3, separators),

@@ -59,6 +59,7 @@ def remittance(transaction: Transaction) -> list[Canonical]:
             trace_number=value(trace, 2),
             payer_identifier=value(trace, 3),
             amount=amount,
+            currency=value(root.first("CUR"), 2),
             credit=value(payment, 3) == "C",
             method=value(payment, 4),
             payment_date=iso_date(value(payment, 16)),

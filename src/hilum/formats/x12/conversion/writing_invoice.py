@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from hilum.formats.canonical import DocumentLine, Invoice
+from hilum.formats.findings import FormatError
 from hilum.formats.x12.conversion.item_identifiers import pairs
 from hilum.formats.x12.conversion.line_details import (
     allowance_segments,
@@ -22,8 +23,11 @@ from hilum.formats.x12.writer import Element, NewTransaction
 def invoice_to_810(invoice: Invoice, control_number: str | None = None) -> NewTransaction:
     """An invoice as the segments of an 810 for ``x12.build``; a credit is a credit memo (BIG07), its amounts as they are.
 
-    FormatError when there is no date, or the total or an allowance has fractions of a cent.
+    FormatError when there is no date, when the total or an allowance has fractions of a cent, and when less than the total
+    is to be paid: an 810 has no place for what was prepaid.
     """
+    if invoice.payable is not None and invoice.payable != invoice.total:
+        raise FormatError("TDS", "an 810 cannot say that something else than its total is to be paid", "payable")
     segments: list[list[Element]] = [
         [
             "BIG",

@@ -362,6 +362,7 @@ class Invoice:
     payable: Decimal | None = None
     """What is still to be paid, where the source says another amount than ``total``: less what was prepaid, rounded in cash."""
     net: Decimal | None = None
+    """What the lines come to with their own allowances and charges: before those of the whole invoice, and before tax."""
     lines: tuple[DocumentLine, ...] = ()
     allowances: tuple[Allowance, ...] = ()
     taxes: tuple[Tax, ...] = ()

@@ -200,7 +200,7 @@ def _invoice(invoice: Json, resources: Resources) -> Invoice | None:
         buyer=resources.party(invoice.get("recipient"), invoice) or resources.party(invoice.get("subject"), invoice),
         seller=resources.party(invoice.get("issuer"), invoice),
         total=total,
-        net=net,
+        net=charged if allowances else net,
         lines=lines,
         allowances=allowances,
         taxes=more,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from hilum.formats.x12.document import Loop, Segment, Transaction, value
 from hilum.formats.x12.rules import Rule
@@ -21,8 +21,8 @@ _TAX_CHARGES = ("H7", "H8", "D360", "D350")
 class Balance:
     """An invoice's total beside what its parts come to in the reading nearest to it.
 
-    ``lines`` is the exact sum of the lines, ``net`` the total without its taxes; ``difference`` is how far the total is
-    off, zero or a rounding when it balances.
+    ``lines`` is the exact sum of the lines, ``net`` the same with their own allowances and charges, in whole cents;
+    ``difference`` is how far the total is off, zero or a rounding when it balances.
     """
 
     total: Decimal
@@ -68,13 +68,14 @@ def balance(root: Loop) -> Balance | None:
         return None
     tax_in_summary = _taxes([root, *root.inside("SAC")])
     taxes = _readings(tax_on_lines, tax_in_summary, bool(tax_on_lines or tax_in_summary) and _charges_tax(root))
-    off, tax = min(
-        (abs(total - lines - less - more - tax), tax)
+    off = min(
+        abs(total - lines - less - more - tax)
         for less in _readings(off_lines, in_summary[0])
         for more in _readings(on_lines, in_summary[1])
         for tax in taxes
     )
-    return Balance(total, lines, total - tax, off, not off or off <= tolerance(exact))
+    net = (lines + off_lines + on_lines).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return Balance(total, lines, net, off, not off or off <= tolerance(exact))
 
 
 def _readings(on_lines: Decimal, in_summary: Decimal, elsewhere: bool = False) -> set[Decimal]:

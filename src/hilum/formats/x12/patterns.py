@@ -1,7 +1,8 @@
 """One regular expression for each segment at its place: it matches good segments only, so that most need no second look.
 
 What it does not match is not wrong yet (leap days, unusual characters); ``elements.explain`` decides. It never backtracks
-into what it has matched: every repetition is possessive or ends at a separator, so the time is linear in the segment.
+into what it has matched: every repetition is possessive, atomic or ends at a separator, so the time is linear in the segment. Groups are
+atomic rather than possessive: Python 3.11 before its fifth release loses its way in possessive repeats of groups.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class _Writer:
     def value(self, element: ElementUse) -> str:
         one = self.composite(element) if element.components else self.leaf(element)
         if element.repeat > 1 and self.repetition is not None:
-            return f"{one}(?:{self.repetition}{one}){{0,{element.repeat - 1}}}+"
+            return f"{one}(?>(?:{self.repetition}{one}){{0,{element.repeat - 1}}})"
         return one
 
     def composite(self, element: ElementUse) -> str:
@@ -107,13 +108,13 @@ class _Writer:
         tail, must = "", False
         for at in range(len(fields), 0, -1):
             field = fields[at - 1]
-            body = field.pattern if field.usage == "R" else "" if field.usage == "N" else f"(?:{field.pattern})?+"
+            body = field.pattern if field.usage == "R" else "" if field.usage == "N" else f"(?>(?:{field.pattern})?)"
             must = must or field.usage == "R" or at in musts
             lead = separator if at > 1 or first_has_separator else ""
             if field.usage == "N" and not tail:
                 continue
             item = f"{lead}{''.join(looks.get(at, ()))}{body}{tail}"
-            tail = item if must else f"(?:{item})?+"
+            tail = item if must else f"(?>(?:{item})?)"
         return tail
 
     def leaf(self, use: ElementUse) -> str:
@@ -219,4 +220,4 @@ def _branches(node: _Trie) -> str:
         return ""
     ends = "" in node
     body = choices[0] if len(choices) == 1 and not ends else f"(?>{'|'.join(choices)})"
-    return f"{body}?+" if ends else body
+    return f"(?>{body}?)" if ends else body

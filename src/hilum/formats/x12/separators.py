@@ -18,8 +18,9 @@ NO_SEPARATOR = "\x1f"
 
 # An element of an ISA has at most 15 characters; some are written longer, none is 80 long. The qualifiers have two, and a
 # newline where the file is wrapped; by them prose that says ISA is told from an ISA.
-_QUALIFIER = r"(?:(?!\1)[^ ]){0,4}+\1"
-_VALUE = r"(?:(?!\1|ISA\1).){0,80}+\1"
+# Atomic groups, because Python 3.11 before its fifth release loses its way in possessive repeats of groups.
+_QUALIFIER = r"(?>(?:(?!\1)[^ ]){0,4})\1"
+_VALUE = r"(?>(?:(?!\1|ISA\1).){0,80})\1"
 _ISA = re.compile(f"ISA([^A-Za-z0-9 \r\n])(?:{_QUALIFIER}{_VALUE}){{4}}(?:{_VALUE}){{7}}", re.DOTALL)
 _LONGEST = 3 + 16 * 81
 _NEXT = "(?:GS|TA1|ISB|ISE|IEA|ST)"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "hilum"
-POSSESSIVE_GROUP = re.compile(r"\)(?:[?*+]|\{+[^{}\s]*(?:\{[^{}]*\}[^{}\s]*)*\}+)\+")
+POSSESSIVE_GROUP = re.compile(r"[^(]\)(?:[?*+]|\{+[^{}\s]*(?:\{[^{}]*\}[^{}\s]*)*\}+)\+")
 
 
 def test_no_expression_repeats_a_group_possessively():

@@ -1,7 +1,8 @@
 """A real PostgreSQL for every test that asks: one server for the session, one database for each test."""
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from itertools import count
 
 import pytest
@@ -13,6 +14,16 @@ from hilum.store.postgres_server import EmbeddedPostgres
 # The session's data is thrown away, so it need not survive a power cut. Commits still reach the operating system before
 # they are acknowledged: tests that kill processes see what production would.
 THROWN_AWAY = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skip is a failure: everything a test needs has to be there, or the suite promises what nobody looked at."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which CI does not allow: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

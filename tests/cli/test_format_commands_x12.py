@@ -174,3 +174,9 @@ def test_a_long_x12_file_is_validated_in_flat_memory(tmp_path):
     code, kilobytes = map(int, done.stdout.splitlines()[-1].split())
     assert code == 0 and "nothing wrong" in done.stdout, done.stdout + done.stderr
     assert kilobytes < 200_000
+
+
+def test_no_two_answers_have_the_same_control_number(terminal):
+    twice = terminal.file("twice.835", BALANCED + BALANCED.replace(b"000000001", b"000000002"))
+    said = terminal.types("ack", twice, twice, "--control-number", "17").stdout
+    assert [number for number in range(15, 23) if f"*{number:09}*0*" in said] == [17, 18, 19, 20]

@@ -71,8 +71,8 @@ def ack(
                 if not file.format.offers("acknowledge"):
                     outcome.refuse(file.name, f"{file.format.title} has no acknowledgement")
                     continue
-                answer, found = _answer(file, kind, lists, number, at)
-                number = number % 999_999_999 + 1
+                answer, found, used = _answer(file, kind, lists, number, at)
+                number = (number + used - 1) % 999_999_999 + 1
                 accepted = not any(finding.severity == "error" for finding in found)
                 outcome.errors |= not accepted
                 for finding in found:
@@ -96,8 +96,8 @@ def ack(
 
 def _answer(
     file: Opened, kind: str | None, codes: Codes | None, number: int, at: datetime
-) -> tuple[bytes | None, list[Finding]]:
-    """The bytes of the answer, None when the document earns none, and what is wrong with it."""
+) -> tuple[bytes | None, list[Finding], int]:
+    """The bytes of the answer, None when the document earns none; what is wrong with it; how many control numbers it took."""
     module, name = file.module, file.format.name
     document: Any = None
     try:
@@ -109,23 +109,23 @@ def _answer(
     except FormatError as error:
         found = [error.finding]
     if name == "hl7v2":
-        return _hl7(module, document, found, number, at), found
+        return _hl7(module, document, found, number, at), found, 1
     if name == "x12":
         if document is None:
-            return None, found  # Without an ISA nobody knows whom to answer.
+            return None, found, 0  # Without an ISA nobody knows whom to answer.
         if not any(interchange.groups or not interchange.acknowledgements for interchange in document.interchanges):
-            return None, found  # Nothing but TA1 segments.
+            return None, found, 0  # Nothing but TA1 segments.
         try:
             answer = module.acknowledge(document, found, kind=kind, control_number=number, now=at)
         except FormatError as nothing:
-            return None, [*found, nothing.finding]
+            return None, [*found, nothing.finding], 0
     elif name == "cxml":
         if document is not None and document.kind == "Response":
-            return None, found
+            return None, found, 0
         answer = module.acknowledge(document, found, payload_id=f"{number}@hilum", timestamp=at.isoformat())
     else:
         answer = module.acknowledge(document, found)
-    return module.write(answer), found
+    return module.write(answer), found, len(answer.interchanges) if name == "x12" else 1
 
 
 def _hl7(module: Any, document: Any, found: list[Finding], number: int, at: datetime) -> bytes | None:
@@ -137,7 +137,8 @@ def _hl7(module: Any, document: Any, found: list[Finding], number: int, at: date
     for place, message in enumerate(messages):
         if (message.type or "").partition("^")[0] in _ANSWERS:
             continue
-        wrong = [finding for finding in module.validate(message) if finding.severity == "error"]
+        own = found if message is document else module.validate(message)
+        wrong = [finding for finding in own if finding.severity == "error"]
         # What is not supported is rejected, what is wrong is an error (HL7 v2.5.1 ch. 2.9.2).
         code = "AA" if not wrong else "AR" if any(finding.code in _REJECTED for finding in wrong) else "AE"
         header = message.header

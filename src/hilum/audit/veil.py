@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from hilum.authoring.contract import Contract, Phi
+from hilum.authoring.classification import Phi
+from hilum.authoring.contract import Contract
 
 MASK = "***"
 WITHHELD = "withheld: its contract is not at hand"

@@ -1,6 +1,9 @@
 """What the author of an integration imports: systems, contracts, mappings, feeds, flows, steps and the kinds of failure."""
 
-from hilum.authoring.contract import Agreed, AtRisk, Contract, Key, Phi
+from hilum.authoring.api import Accepted, Api, Created, Operation, Page, PageRequest, Problem
+from hilum.authoring.caller import Caller
+from hilum.authoring.classification import Confidential, Financial, Phi, Pii
+from hilum.authoring.contract import Agreed, AtRisk, Contract, Key
 from hilum.authoring.crosswalk import Crosswalk
 from hilum.authoring.failures import ErpRefused, InvalidData, Refused, Rejected, StockBelowZero, Unavailable
 from hilum.authoring.flow import Feed, Flow, Mapping, Step, feed, flow, mapping, step
@@ -9,20 +12,31 @@ from hilum.authoring.system import System, command, question
 from hilum.formats.hl7v2 import Message as Hl7
 
 __all__ = [
+    "Accepted",
     "Agreed",
+    "Api",
     "AtRisk",
     "Billing",
+    "Caller",
+    "Confidential",
     "Contract",
+    "Created",
     "Crosswalk",
     "Erp",
     "ErpRefused",
     "Feed",
+    "Financial",
     "Flow",
     "Hl7",
     "InvalidData",
     "Key",
     "Mapping",
+    "Operation",
+    "Page",
+    "PageRequest",
     "Phi",
+    "Pii",
+    "Problem",
     "Refused",
     "Rejected",
     "Step",

@@ -7,11 +7,8 @@ from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from hilum.authoring.classification import DataClass
 from hilum.model.identifiers import Identifier
-
-
-class Phi:
-    """Marks a field as protected health information: masked in every view, kept out of logs and titles."""
 
 
 class AtRisk:
@@ -91,7 +88,7 @@ def _unfold(annotation: Any, marks: list[Any], types: list[type[Any]]) -> None:
     if isinstance(annotation, type):
         types.append(annotation)
     for inner in get_args(annotation):
-        if not isinstance(inner, Key | Phi | Agreed | AtRisk):
+        if not isinstance(inner, Key | DataClass | Agreed | AtRisk):
             _unfold(inner, marks, types)
 
 

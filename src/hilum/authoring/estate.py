@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hilum.authoring.api import Api, Operation
 from hilum.authoring.contract import Contract
+from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.flow import Feed, Flow, Mapping
 
 
@@ -115,7 +117,13 @@ class Estate:
     mappings: list[Mapping[Any]] = field(default_factory=list)
     flows: dict[str, Flow] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
+    apis: dict[str, Api] = field(default_factory=dict)  # As declared in integrations/, by name.
+    api_specs: dict[str, ApiSpec] = field(default_factory=dict)  # As governed in apis/, by name.
     declared_at: MappingType[str, str] = field(default_factory=dict)  # "flow:implant_usage" to "file:line".
+
+    def operations(self) -> list[Operation]:
+        """Every declared operation of every API, published or not."""
+        return [operation for api in self.apis.values() for operation in api.operations]
 
     def flows_on(self, event_type: str) -> list[Flow]:
         return [flow for flow in self.flows.values() if flow.on.type_name() == event_type]

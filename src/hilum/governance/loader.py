@@ -14,18 +14,20 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from hilum.authoring import Contract, Feed, Flow, Mapping
+from hilum.authoring import Api, Contract, Feed, Flow, Mapping
 from hilum.authoring.estate import CrosswalkSpec, Estate, SystemSpec
+from hilum.authoring.estate_door import ApiSpec
 from hilum.governance.modules import import_integrations
 from hilum.governance.places import Places
 from hilum.governance.problems import EstateProblem, EstateRefused
 
 ESTATE_FILE = "estate.toml"
+Named = TypeVar("Named", SystemSpec, ApiSpec)
 
 
 @dataclass
@@ -94,6 +96,7 @@ def read_estate(root: Path) -> Loaded:
     linecache.checkcache()  # The places of classes are read from source, which may have changed since the last load.
     _read_header(loaded)
     _read_systems(loaded)
+    _read_apis(loaded)
     _read_integrations(loaded)
     return loaded
 
@@ -128,28 +131,41 @@ def _read_header(loaded: Loaded) -> None:
 
 
 def _read_systems(loaded: Loaded) -> None:
+    systems = _read_folder(loaded, "system", SystemSpec, loaded.unread_systems)
+    loaded.estate.systems.update(systems)
+
+
+def _read_apis(loaded: Loaded) -> None:
+    loaded.estate.api_specs.update(_read_folder(loaded, "api", ApiSpec, set()))
+
+
+def _read_folder(loaded: Loaded, kind: str, shape: type[Named], unread: set[str]) -> dict[str, Named]:
+    """One spec for each file of ``<kind>s/``, named like the file; those that cannot be read go into ``unread``."""
     declared = dict(loaded.estate.declared_at)
-    for path in sorted((loaded.estate.root / "systems").glob("*.toml")):
+    found: dict[str, Named] = {}
+    for path in sorted((loaded.estate.root / f"{kind}s").glob("*.toml")):
         file = path.relative_to(loaded.estate.root).as_posix()
         document = _toml(loaded, file)
         if document is None:
-            loaded.unread_systems.add(path.stem)
+            unread.add(path.stem)
             continue
         if "name" in document:
+            article = "An" if kind[0] in "aeiou" else "A"
             loaded.problems.append(
                 EstateProblem(
                     loaded.places.toml(file, "name"),
-                    "A system's name is its file's name.",
-                    f"Remove `name`; rename the file when the system is not called {path.stem!r}.",
+                    f"{article} {kind}'s name is its file's name.",
+                    f"Remove `name`; rename the file when the {kind} is not called {path.stem!r}.",
                 )
             )
         try:
-            loaded.estate.systems[path.stem] = SystemSpec.model_validate({**document, "name": path.stem})
-            declared[f"system:{path.stem}"] = file
+            found[path.stem] = shape.model_validate({**document, "name": path.stem})
+            declared[f"{kind}:{path.stem}"] = file
         except ValidationError as error:
-            loaded.unread_systems.add(path.stem)
-            _refuse(loaded, file, SystemSpec, error)
+            unread.add(path.stem)
+            _refuse(loaded, file, shape, error)
     loaded.estate.declared_at = declared
+    return found
 
 
 def _read_integrations(loaded: Loaded) -> None:
@@ -181,7 +197,7 @@ def _read_integrations(loaded: Loaded) -> None:
             estate.contracts[cls.type_name()] = cls
 
     for module in loaded.modules:
-        for thing in list(vars(module).values()):
+        for name, thing in list(vars(module).items()):
             match thing:
                 case Mapping():
                     if declare("mapping", thing.name, thing, loaded.places.function(thing.function)):
@@ -197,6 +213,9 @@ def _read_integrations(loaded: Loaded) -> None:
                         estate.feeds[thing.name] = thing
                         for event in thing.on:
                             contract(event)
+                case Api():
+                    if declare("operations of api", thing.name, thing, loaded.places.variable(vars(module), name)):
+                        estate.apis[thing.name] = thing
                 case type() if issubclass(thing, Contract) and thing is not Contract:
                     contract(thing)
     estate.declared_at = declared

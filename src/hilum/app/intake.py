@@ -1,0 +1,112 @@
+"""The intake process: every door by which messages arrive, and the group commit behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import asyncpg
+from starlette.applications import Starlette
+
+from hilum.app.told import Serve, now, ready
+from hilum.authoring.estate import Estate, MllpListen, WebhookListen
+from hilum.runtime.channels import Channels
+from hilum.runtime.hl7_door import Hl7Door
+from hilum.runtime.intake import Intake, Receipt
+from hilum.runtime.loops import standing
+from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
+from hilum.security.secrets import resolve_secret
+from hilum.store.partitions import ensure_partitions
+from hilum.transports.mllp import MllpListener, Violation
+from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, serve, webhook_app
+
+log = logging.getLogger(__name__)
+
+
+async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
+    """Open every door of the estate."""
+    async with pool.acquire() as connection:
+        await ensure_partitions(connection, now().date())
+    intake = Intake(pool, name=told.name, clock=now)
+    await intake.start()
+    reader = Reader(estate)
+    channels = Channels(pool, intake, clock=now)
+    closing: list[Callable[[], Awaitable[None]]] = []
+    addresses: dict[str, str] = {}
+    for system, spec in estate.systems.items():
+        if spec.listen.mllp is not None:
+            listener = _mllp_listener(system, spec.listen.mllp, intake, reader, channels)
+            port = await listener.start(spec.listen.mllp.host, spec.listen.mllp.port)
+            addresses[f"{system}/mllp"] = f"mllp://{spec.listen.mllp.host}:{port}"
+            closing.append(listener.stop)
+    hooks = {name: spec.listen.webhook for name, spec in estate.systems.items() if spec.listen.webhook is not None}
+    if hooks:
+        door = await serve(_webhook_app(told, hooks, intake, reader, channels), "127.0.0.1", told.port)
+        for system, hook in hooks.items():
+            addresses[f"{system}/webhook"] = f"http://127.0.0.1:{door.port}{hook.path}"
+        closing.append(door.stop)
+    for place, address in addresses.items():
+        system, _, transport = place.partition("/")
+        await channels.declare(system, transport, address)
+    counting = asyncio.create_task(standing("channel counts", channels.run_once, every_seconds=1.0))
+    ready(told, {"shard": intake.shard, "addresses": addresses})
+    await stop.wait()
+    for close in closing:
+        await close()
+    await intake.stop()
+    counting.cancel()
+    await channels.run_once()
+
+
+def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Reader, channels: Channels) -> MllpListener:
+    door = Hl7Door(intake, reader, system, clock=now)
+
+    def refuse(violation: Violation) -> bytes:
+        # What could not be stored gets no answer at all: its sender waits in vain and sends it again.
+        return b"" if violation.kind == "handler-failed" else door.refusal(violation.data, violation.text)
+
+    def on_violation(violation: Violation) -> None:
+        channels.violation(system, "mllp")
+        if violation.data and violation.kind != "handler-failed":
+            door.keep_refused(violation.data, violation.peer, violation.text).add_done_callback(_seen)
+
+    return MllpListener(
+        door.take,
+        refuse=refuse,
+        on_violation=on_violation,
+        max_frame_bytes=listen.max_frame_bytes,
+        idle_timeout_seconds=listen.idle_timeout_seconds,
+        frame_timeout_seconds=listen.frame_timeout_seconds,
+        max_connections=listen.max_connections,
+    )
+
+
+def _webhook_app(
+    told: Serve, hooks: Mapping[str, WebhookListen], intake: Intake, reader: Reader, channels: Channels
+) -> Starlette:
+    async def accept(hook: Hook, body: bytes, headers: Mapping[str, str], peer: str) -> Accepted | Refusal:
+        reception = reader.json(hook.system, "webhook", peer, body, hooks[hook.system].type_field)
+        receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
+        if reception.problem is not None:
+            return Refusal(str(reception.problem), receipt.subject)
+        return Accepted(receipt.subject, receipt.status == DUPLICATE)
+
+    async def refuse(request: RefusedRequest) -> str:
+        channels.violation(request.hook.system, "webhook")
+        problem = Problem(request.reason, request.detail, unsupported=True)
+        reception = Reception.refused(request.hook.system, "webhook", request.peer, request.body, problem)
+        receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
+        return receipt.subject
+
+    doors = {
+        hook.path: Hook(system, resolve_secret(hook.secret, told.data), max_body_bytes=hook.max_body_bytes)
+        for system, hook in hooks.items()
+    }
+    return webhook_app(doors, accept=accept, refuse=refuse, clock=now)
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled() and future.exception() is not None:
+        log.warning("what was refused could not be stored: %s", type(future.exception()).__name__)

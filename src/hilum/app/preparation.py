@@ -1,0 +1,40 @@
+"""What has to be true before any process of the platform starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hilum.app.told import Serve, now
+from hilum.authoring.estate import Estate
+from hilum.governance.loader import load_estate
+from hilum.governance.overlay import overlaid
+from hilum.masterdata.crosswalks import Crosswalks
+from hilum.security.secrets import SecretUnusable, is_reference, resolve_secret
+from hilum.store.migrations import migrate
+from hilum.store.pool import open_pool
+
+
+async def prepare(told: Serve) -> None:
+    """Refuse what cannot run, migrate the database and bring the estate's tables into it."""
+    estate = overlaid(load_estate(told.estate), told.overlay)
+    _need_secrets(estate, told.data)
+    await migrate(told.database_url)
+    pool = await open_pool(told.database_url, min_size=1, max_size=2, application_name="hilum prepare")
+    try:
+        await Crosswalks(pool, now).sync_tables(estate)
+    finally:
+        await pool.close()
+
+
+def _need_secrets(estate: Estate, data: Path) -> None:
+    """All secrets that are missing, at once and before anything starts."""
+    problems = []
+    for name, spec in estate.systems.items():
+        hook = [spec.listen.webhook.secret] if spec.listen.webhook is not None else []
+        for reference in (*hook, *(v for v in spec.connect.values() if isinstance(v, str) and is_reference(v))):
+            try:
+                resolve_secret(reference, data)
+            except SecretUnusable as unusable:
+                problems.append(f"  system {name}: {unusable}")
+    if problems:
+        raise SecretUnusable("These secrets are needed before the platform can start:\n" + "\n".join(problems))

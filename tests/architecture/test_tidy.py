@@ -20,7 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MOST_LINES = 500
 
 MAY_READ_THE_CLOCK = {
-    "app.py": "the composition root hands the clock down",
+    "app": "the composition root hands the clock down",
     "cli": "a terminal command is its own composition root",
     "testing": "the simulated hospital has its own day",
 }

@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+SCHEMA_KEYWORD = "x-hilum-data-class"
 
 
 class DataClass:
     """A mark on a contract's field: ``account: Annotated[AccountNumber, Phi]``. The class itself is the mark."""
 
     name: ClassVar[str] = "internal"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Every JSON Schema made of a contract says of each field what class it is."""
+        return {**handler(core), SCHEMA_KEYWORD: cls.name}
 
 
 class Phi(DataClass):

@@ -1,6 +1,6 @@
 """What the author of an integration imports: systems, contracts, mappings, feeds, flows, steps and the kinds of failure."""
 
-from hilum.authoring.api import Accepted, Api, Created, Operation, Page, PageRequest, Problem
+from hilum.authoring.api import Accepted, Api, Created, Example, Operation, Page, PageRequest, Problem
 from hilum.authoring.caller import Caller
 from hilum.authoring.classification import Confidential, Financial, Phi, Pii
 from hilum.authoring.contract import Agreed, AtRisk, Contract, Key
@@ -24,6 +24,7 @@ __all__ = [
     "Crosswalk",
     "Erp",
     "ErpRefused",
+    "Example",
     "Feed",
     "Financial",
     "Flow",

@@ -65,6 +65,17 @@ class Accepted(Generic[T]):
     location: str = ""
 
 
+@dataclass(frozen=True)
+class Example:
+    """One call as the documents show it; tests play it. No real person's data, of course."""
+
+    title: str
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: BaseModel | None = None
+    answer: BaseModel | None = None
+
+
 class Problem(Exception):
     """A refusal in the caller's words (RFC 9457). ``kind`` is a short name such as ``closed-period``; no PHI in any of it."""
 
@@ -93,7 +104,7 @@ class Operation:
     attributes: Mapping[str, str]  # Attribute of the resource to the field path of the answer that holds it.
     about: Callable[..., Mapping[str, Any]] | None
     summary: str
-    examples: tuple[Any, ...]
+    examples: tuple[Example, ...]
     stale_seconds: int  # How old a cached answer may be when the system behind does not answer; 0: none is given.
     etag: str | None  # Field of the answer whose value changes with every change; "" hashes the answer.
 
@@ -207,12 +218,13 @@ def _declared(
     version: int = 1,
     attributes: Mapping[str, str] = MappingProxyType({}),
     about: Callable[..., Mapping[str, Any]] | None = None,
-    examples: tuple[Any, ...] = (),
+    examples: tuple[Example | BaseModel, ...] = (),
     stale_seconds: int = 0,
     etag: str | None = None,
 ) -> Operation:
     own = inspect.getdoc(function)
     return Operation(
         api, function, method, path, version, action, resource, kind, dict(attributes), about,
-        " ".join(own.split()) if own is not None else "", examples, stale_seconds, etag,
+        " ".join(own.split()) if own is not None else "",
+        tuple(e if isinstance(e, Example) else Example("", answer=e) for e in examples), stale_seconds, etag,
     )  # fmt: skip

@@ -1,0 +1,107 @@
+"""What the door needs of others, each as narrow as it is used: who asks, what they may use, and what is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from hilum.audit.access import Access
+from hilum.authoring.caller import Caller
+from hilum.authoring.estate_door import ApiSpec
+
+
+class Authenticator(Protocol):
+    """Tells who asks, from the token of a request and the certificate of its connection."""
+
+    async def authenticate(
+        self, authorization: Sequence[str], *, audience: Collection[str], certificate: str | None = None
+    ) -> Caller:
+        """The caller; what was presented must be meant for one of ``audience``.
+
+        ``hilum.security.identity.Unauthenticated`` when it is not good enough, ``IdentityAway`` when nobody can say.
+        """
+
+
+class Taken(Protocol):
+    """What taking one request out of an allowance gave."""
+
+    @property
+    def allowed(self) -> bool: ...
+
+    @property
+    def limit(self) -> int:
+        """Requests a minute."""
+
+    @property
+    def remaining(self) -> int:
+        """Requests that may follow at once."""
+
+    @property
+    def reset_seconds(self) -> float:
+        """Until the allowance is whole again."""
+
+    @property
+    def retry_after_seconds(self) -> float:
+        """Until the next request would be allowed; 0 when this one was."""
+
+
+class Allowances(Protocol):
+    """Rates and quotas, counted over all processes."""
+
+    async def take(self, key: str, requests_per_minute: int, burst: int, quota_per_day: int | None) -> Taken:
+        """Take one request. ``key`` names caller and API."""
+
+
+class Overloaded(Exception):
+    """There is more to do than can be done: this request is not begun."""
+
+    def __init__(self, detail: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Admission(Protocol):
+    """Who is let in when there is more to do than can be done: low criticality waits outside first."""
+
+    def enter(self, spec: ApiSpec, operation: str, criticality: str) -> None:
+        """Let one request in, before it is known who asks; ``Overloaded`` otherwise. Cheap: it guards everything else."""
+
+    def leave(self, spec: ApiSpec, operation: str, criticality: str, seconds: float) -> None:
+        """A request that was let in is answered."""
+
+
+@dataclass(frozen=True)
+class KeptAnswer:
+    """An answer as it was given earlier: the handler's own, before masking, as JSON."""
+
+    body: bytes
+    at: datetime
+
+
+class StaleAnswers(Protocol):
+    """Earlier answers, for when a system does not answer. They may hold protected data and are kept as such."""
+
+    async def keep(self, key: str, answer: KeptAnswer) -> None:
+        """Remember the newest answer to a question; ``key`` is a digest of it."""
+
+    async def find(self, key: str, max_age_seconds: float) -> KeptAnswer | None:
+        """The newest answer, unless it is older than that."""
+
+
+class AccessLog(Protocol):
+    """The record of who saw and did what."""
+
+    async def record(self, access: Access) -> None:
+        """Durable when it returns; it raises when it could not be recorded, and then nothing may be answered."""
+
+
+class Sealer(Protocol):
+    """Encrypts what is kept for a while: answers behind idempotency keys."""
+
+    async def seal(self, data: bytes, context: str) -> bytes:
+        """``context`` is authenticated with the data: sealed in one place, it cannot be opened in another."""
+
+    async def open(self, sealed: bytes, context: str) -> bytes: ...

@@ -22,7 +22,8 @@ from hilum.testing.day import make_day
 from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory
 from hilum.testing.neighbours.process import Neighbour, NeighbourFailed
 from hilum.testing.neighbours.simulated_hl7 import Message
-from hilum.transports.webhook import Accepted, Hook, serve, webhook_app
+from hilum.transports.http import serve
+from hilum.transports.webhook import Accepted, Hook, webhook_app
 
 TABLES = Path(__file__).parents[2] / "estates" / "lakeshore" / "tables"
 SECRET = "whsec_" + base64.b64encode(b"lakeshore-stock-webhook!").decode()

@@ -19,8 +19,9 @@ from hilum.runtime.loops import standing
 from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
 from hilum.security.secrets import resolve_secret
 from hilum.store.partitions import ensure_partitions
+from hilum.transports.http import serve
 from hilum.transports.mllp import MllpListener, Violation
-from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, serve, webhook_app
+from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, webhook_app
 
 log = logging.getLogger(__name__)
 

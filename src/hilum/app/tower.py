@@ -8,7 +8,7 @@ import asyncpg
 
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate
-from hilum.transports.webhook import serve
+from hilum.transports.http import serve
 
 
 async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:

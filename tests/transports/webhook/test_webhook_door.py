@@ -13,7 +13,8 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
-from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, Served, serve, webhook_app
+from hilum.transports.http import Served, serve
+from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, webhook_app
 
 SECRET = "whsec_" + base64.b64encode(b"lakeshore-stock-webhook!").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"somebody-else-altogether").decode()

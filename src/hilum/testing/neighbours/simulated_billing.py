@@ -40,7 +40,7 @@ from hilum.testing.neighbours.simulated_hl7 import (
     read_frame,
 )
 from hilum.testing.neighbours.simulated_process import announce, live_with_parent, run_until_told
-from hilum.transports.webhook.serving import serve
+from hilum.transports.http import serve
 
 ADT_TRIGGERS = ("A01", "A02", "A03", "A04")
 

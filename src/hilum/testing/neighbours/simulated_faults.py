@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hilum.transports.webhook.serving import HeadTimeout, Served, serve
+from hilum.transports.http import HeadTimeout, Served, serve
 
 _TRANSPORT = "simulated.transport"
 

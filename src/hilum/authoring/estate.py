@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from hilum.authoring.api import Api, Operation
 from hilum.authoring.contract import Contract
 from hilum.authoring.estate_door import ApiSpec
+from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_transport import EgressSpec, FolderListen, HttpDoor, Residency, ServerTls
 from hilum.authoring.flow import Feed, Flow, Mapping
 
 
@@ -27,6 +29,8 @@ class MllpListen(BaseModel):
     frame_timeout_seconds: float = Field(default=30, gt=0)
     max_connections: int = Field(default=200, gt=0)
     versions: tuple[str, ...] = ()
+    tls: ServerTls | None = None
+    insecure: str = Field(default="", description="Why other machines may reach this port without TLS.")
 
 
 class WebhookListen(BaseModel):
@@ -35,7 +39,8 @@ class WebhookListen(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: str = Field(pattern=r"^/[a-z0-9/_-]+$")
-    secret: str = Field(description="A reference: file:PATH or env:NAME.")
+    secret: str = Field(description="A reference: file:PATH, env:NAME or vault:PATH#FIELD.")
+    previous_secret: str | None = Field(default=None, description="Taken too while the sender changes its secret.")
     type_field: str = "type"
     max_body_bytes: int = Field(default=1_048_576, gt=0)
 
@@ -47,6 +52,7 @@ class Listen(BaseModel):
 
     mllp: MllpListen | None = None
     webhook: WebhookListen | None = None
+    folder: FolderListen | None = None
 
 
 class Policy(BaseModel):
@@ -81,6 +87,7 @@ class SystemSpec(BaseModel):
     connect: dict[str, Any] = Field(
         default_factory=dict, description="`connector` names the kind; the rest is its own."
     )
+    egress: EgressSpec = Field(default_factory=EgressSpec)
     policy: Policy = Field(default_factory=Policy)
     listen: Listen = Field(default_factory=Listen)
 
@@ -119,7 +126,16 @@ class Estate:
     feeds: dict[str, Feed] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)  # As declared in integrations/, by name.
     api_specs: dict[str, ApiSpec] = field(default_factory=dict)  # As governed in apis/, by name.
+    doors: dict[str, HttpDoor] = field(default_factory=dict)  # webhook, tower, gateway; those not named are local.
+    residency: Residency = field(default_factory=Residency)
+    folder_roots: tuple[str, ...] = ()  # Where watched folders may be, besides inside the platform's data.
+    identity: IdentitySpec = field(default_factory=IdentitySpec)
+    services: dict[str, ServiceSpec] = field(default_factory=dict)  # Programs that call, by name.
     declared_at: MappingType[str, str] = field(default_factory=dict)  # "flow:implant_usage" to "file:line".
+
+    def door(self, name: str) -> HttpDoor:
+        """Where an HTTP door listens; on loopback when the estate does not say."""
+        return self.doors.get(name, HttpDoor())
 
     def operations(self) -> list[Operation]:
         """Every declared operation of every API, published or not."""

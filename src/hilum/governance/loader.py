@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,12 +22,15 @@ from pydantic_core import ErrorDetails
 from hilum.authoring import Api, Contract, Feed, Flow, Mapping
 from hilum.authoring.estate import CrosswalkSpec, Estate, SystemSpec
 from hilum.authoring.estate_door import ApiSpec
+from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_transport import DOORS, HttpDoor, Residency, ServerTls
 from hilum.governance.modules import import_integrations
 from hilum.governance.places import Places
 from hilum.governance.problems import EstateProblem, EstateRefused
 
 ESTATE_FILE = "estate.toml"
-Named = TypeVar("Named", SystemSpec, ApiSpec)
+ClassName = Literal["phi", "pii", "financial", "confidential"]
+Named = TypeVar("Named", SystemSpec, ApiSpec, ServiceSpec)
 
 
 @dataclass
@@ -60,6 +63,13 @@ class _Facility(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
+    residency: dict[ClassName, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class _Folders(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    roots: tuple[str, ...] = ()
 
 
 class _Queue(BaseModel):
@@ -76,6 +86,11 @@ class _EstateFile(BaseModel):
     owners: dict[str, str] = Field(default_factory=dict)
     queues: dict[str, _Queue] = Field(default_factory=dict)
     crosswalks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tls: ServerTls | None = None  # Of every HTTP door that has none of its own.
+    doors: dict[Literal["webhook", "tower", "gateway"], HttpDoor] = Field(default_factory=dict)
+    residency: dict[ClassName, tuple[str, ...]] = Field(default_factory=dict)
+    folders: _Folders = Field(default_factory=_Folders)
+    identity: IdentitySpec = IdentitySpec()
 
 
 def load_estate(root: Path) -> Estate:
@@ -97,6 +112,7 @@ def read_estate(root: Path) -> Loaded:
     _read_header(loaded)
     _read_systems(loaded)
     _read_apis(loaded)
+    _read_services(loaded)
     _read_integrations(loaded)
     return loaded
 
@@ -115,9 +131,18 @@ def _read_header(loaded: Loaded) -> None:
     estate.name, estate.title = header.estate.name, header.estate.title
     estate.time_zone, estate.flows_version = header.estate.time_zone, header.estate.flows_version
     estate.retention_days = header.estate.retention_days
+    estate.identity = header.identity
     estate.facilities = {code: facility.name for code, facility in header.facilities.items()}
     estate.owners = header.owners
     estate.queues = {name: queue.owner for name, queue in header.queues.items()}
+    estate.folder_roots = header.folders.roots
+    estate.residency = Residency(
+        header.residency, {c: f.residency for c, f in header.facilities.items() if f.residency}
+    )
+    stated: dict[str, HttpDoor] = (
+        {**header.doors} if header.tls is None else {**dict.fromkeys(DOORS, HttpDoor()), **header.doors}
+    )
+    estate.doors = {n: d if d.tls is not None else d.model_copy(update={"tls": header.tls}) for n, d in stated.items()}
     declared = dict(estate.declared_at)
     for name in estate.queues:
         declared[f"queue:{name}"] = places.toml(ESTATE_FILE, "queues", name)
@@ -137,6 +162,10 @@ def _read_systems(loaded: Loaded) -> None:
 
 def _read_apis(loaded: Loaded) -> None:
     loaded.estate.api_specs.update(_read_folder(loaded, "api", ApiSpec, set()))
+
+
+def _read_services(loaded: Loaded) -> None:
+    loaded.estate.services.update(_read_folder(loaded, "service", ServiceSpec, set()))
 
 
 def _read_folder(loaded: Loaded, kind: str, shape: type[Named], unread: set[str]) -> dict[str, Named]:

@@ -119,6 +119,11 @@ class Operation:
         return f"/{self.api.name}/v{self.version}{self.path}"
 
     @property
+    def safe(self) -> bool:
+        """Whether it changes nothing, whatever its method: such a request needs no ``Idempotency-Key``."""
+        return self.kind != "write"
+
+    @property
     def hints(self) -> dict[str, Any]:
         return get_type_hints(self.function, include_extras=True)
 
@@ -179,6 +184,10 @@ class Api:
     def list(self, path: str, **settings: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
         """Read a list, page by page, of what the caller may see."""
         return self._operation("GET", path, "list", {"action": "list", **settings})
+
+    def search(self, path: str, **settings: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
+        """Read one thing by what must not stand in an address (PHI): a POST that changes nothing and needs no key."""
+        return self._operation("POST", path, "read", {"action": "search", **settings})
 
     def post(self, path: str, **settings: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
         """Make something or start something; carries an ``Idempotency-Key``."""

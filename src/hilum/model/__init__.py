@@ -11,29 +11,69 @@ from hilum.model.identifiers import (
     LocationCode,
     Mrn,
 )
-from hilum.model.ledger import DocumentRef, Journal, JournalLine
+from hilum.model.ledger import (
+    AccountBalance,
+    CostCentreRecord,
+    DocumentRef,
+    Journal,
+    JournalEntry,
+    JournalLine,
+    LedgerPosting,
+)
 from hilum.model.money import CurrencyMismatch, Money
-from hilum.model.supply import ChargeableUsage, ContractPrice, Item, Movement, Replenishment, Shelf
+from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
+from hilum.model.procurement import (
+    InvoiceEntry,
+    InvoiceEntryLine,
+    PurchaseOrder,
+    PurchaseOrderLine,
+    Supplier,
+    SupplierAcknowledgement,
+    SupplierAddress,
+    SupplierContact,
+    SupplierInvoice,
+    SupplierInvoiceLine,
+    TaxIdentifier,
+)
+from hilum.model.supply import ChargeableUsage, ContractPrice, InventoryPosition, Item, Movement, Replenishment, Shelf
 
 __all__ = [
+    "AccountBalance",
     "AccountNumber",
     "ChargeCode",
     "ChargeableUsage",
     "ContractPrice",
     "CostCentre",
+    "CostCentreRecord",
     "CurrencyMismatch",
     "DepartmentCode",
     "DocumentRef",
     "FacilityCode",
     "Identifier",
+    "InventoryPosition",
+    "InvoiceEntry",
+    "InvoiceEntryLine",
     "Item",
     "ItemNumber",
     "Journal",
+    "JournalEntry",
     "JournalLine",
+    "LedgerPosting",
     "LocationCode",
     "Money",
     "Movement",
     "Mrn",
+    "PatientAccountStatus",
+    "PatientBalance",
+    "PurchaseOrder",
+    "PurchaseOrderLine",
     "Replenishment",
     "Shelf",
+    "Supplier",
+    "SupplierAcknowledgement",
+    "SupplierAddress",
+    "SupplierContact",
+    "SupplierInvoice",
+    "SupplierInvoiceLine",
+    "TaxIdentifier",
 ]

@@ -60,3 +60,56 @@ class DocumentRef(BaseModel):
     number: str
     id: str = ""
     state: str = ""
+
+
+class CostCentreRecord(BaseModel):
+    """A cost centre in use, as the ERP names it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    name: str
+
+
+class LedgerPosting(BaseModel):
+    """One posted line of the general ledger; one of ``debit`` and ``credit`` is zero.
+
+    ``cost_centre`` is the one it is attributed to; None when there is none or it is shared by several.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="The ERP's own number of the line.")
+    entry: str = Field(description="The journal entry's number.")
+    date: date
+    journal: str
+    account: str
+    debit: Money
+    credit: Money
+    cost_centre: str | None = None
+    description: str = ""
+
+
+class JournalEntry(BaseModel):
+    """A posted journal entry with its lines, which balance."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: str
+    date: date
+    journal: str
+    description: str = ""
+    lines: tuple[LedgerPosting, ...]
+
+
+class AccountBalance(BaseModel):
+    """What stands on an account in one fiscal year, from posted entries; ``balance`` is debit less credit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    account: str
+    name: str
+    fiscal_year: str
+    debit: Money
+    credit: Money
+    balance: Money

@@ -55,6 +55,20 @@ class Shelf(BaseModel):
         return max(self.par_level_each - self.on_hand_each, 0)
 
 
+class InventoryPosition(BaseModel):
+    """How one item lies at one location now, as the inventory platform counts it, in units of issue."""
+
+    model_config = ConfigDict(frozen=True)
+
+    location: LocationCode
+    item: ItemNumber
+    facility: FacilityCode | None = Field(default=None, description="None when the platform knows no such location.")
+    on_hand_each: int
+    reorder_point_each: int
+    par_level_each: int
+    last_receipt: str
+
+
 class Movement(BaseModel):
     """Stock taken from a location; a positive quantity leaves the shelf."""
 

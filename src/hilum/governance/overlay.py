@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.authoring.estate import Estate, SystemSpec
+from hilum.authoring.estate_transport import DOORS, HttpDoor
 
 
 class OverlayRefused(ValueError):
@@ -24,7 +25,12 @@ def overlaid(estate: Estate, overlay: Path | None) -> Estate:
         if name not in systems:
             raise OverlayRefused(f"{overlay}: the estate has no system {name!r}; it has {', '.join(sorted(systems))}")
         systems[name] = SystemSpec.model_validate(_merged(systems[name].model_dump(exclude_unset=True), changes))
-    return replace(estate, systems=systems)
+    doors = dict(estate.doors)
+    for name, changes in given.get("doors", {}).items():
+        if name not in DOORS:
+            raise OverlayRefused(f"{overlay}: there is no door {name!r}; there are {', '.join(DOORS)}")
+        doors[name] = HttpDoor.model_validate(_merged(estate.door(name).model_dump(exclude_unset=True), changes))
+    return replace(estate, systems=systems, doors=doors)
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ MESSAGE_ACCEPTED = "message.accepted"
 MESSAGE_EXPIRED = "message.expired"
 """Detail: ``through_seq``. Subject: ``m/<shard>``. Retention removed the shard's messages up to and including it."""
 
-_ACTOR = re.compile(r"(system|person):[^\s\x00-\x1f\x7f]{1,200}")
+_ACTOR = re.compile(r"(system|person|service|webhook|anonymous):[^\s\x00-\x1f\x7f]{1,200}")
 _ACTION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _SUBJECT = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
 _DETAIL_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
@@ -34,9 +34,9 @@ class MalformedEntry(ValueError):
 class Entry:
     """One state change.
 
-    ``actor`` is ``system:<part>`` or ``person:<login>``; ``action`` is dotted, noun first (``message.accepted``);
-    ``subject`` is the thing's address, up to 500 characters (``m/0/123``); ``detail`` holds strings, integers up to
-    2**53, booleans, nulls, lists and objects of these.
+    ``actor`` is ``system:<part>``, ``person:<login>`` or another kind of caller (``service:ap-bot``); ``action`` is
+    dotted, noun first (``message.accepted``); ``subject`` is the thing's address, up to 500 characters (``m/0/123``);
+    ``detail`` holds strings, integers up to 2**53, booleans, nulls, lists and objects of these.
     """
 
     at: datetime
@@ -48,7 +48,9 @@ class Entry:
     def canonical(self) -> bytes:
         """The exact bytes that are stored and hashed; MalformedEntry when a field breaks the rules above."""
         if not _ACTOR.fullmatch(self.actor):
-            raise MalformedEntry(f"actor {self.actor!r} is neither system:<part> nor person:<login>")
+            raise MalformedEntry(
+                f"actor {self.actor!r} is neither system:<part> nor person:<login> nor another caller's"
+            )
         if not _ACTION.fullmatch(self.action):
             raise MalformedEntry(f"action {self.action!r} is not dotted lower case such as message.accepted")
         if not _SUBJECT.fullmatch(self.subject):

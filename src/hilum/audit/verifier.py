@@ -26,7 +26,7 @@ class Damage:
     """One thing that is not as it was signed. ``text`` says what and where; ``leaf`` is None when it is no leaf's.
 
     Kinds: entry-changed, entry-missing, entry-extra, entry-malformed, subject-changed, leaves-changed, tile-changed,
-    range-changed, shard-changed, head-forged, head-missing, head-replaced, heads-file, message-changed, message-missing.
+    range-changed, shard-changed, head-forged, head-missing, head-replaced, heads-file, message-changed, message-missing, mark-changed.
     """
 
     kind: str

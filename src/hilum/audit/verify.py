@@ -14,6 +14,7 @@ from hilum.audit.reading import LogReader
 from hilum.audit.signing import SignedHead
 from hilum.audit.tiles import TileAddress, TileTree, levels_of
 from hilum.audit.verifier import Damage, Verifier, VerifyReport
+from hilum.audit.who_saw import MarkCheck
 
 Progress = Callable[[int, int], None]
 """Called with the leaves verified so far and the leaves there are."""
@@ -65,6 +66,7 @@ class _Verification:
         reader = LogReader(self._connection)
         leaf_count = await reader.leaf_count()
         messages = await MessageCheck.begin(self._connection, self._report)
+        marks = await MarkCheck.begin(self._connection, self._report)
         async for part in reader.parts():
             self._verifier.take(part)
             if isinstance(part, RangeRow):
@@ -72,10 +74,14 @@ class _Verification:
             elif not isinstance(part, SignedHead):
                 if messages is not None:
                     await messages.check(part)
+                if marks is not None:
+                    await marks.check(part)
                 hashes = b"".join([leaf.hashed or bytes(HASH_BYTES) for leaf in part])
                 await self._check_upper_tiles(dict(self._tree.extend(hashes)))
                 if self._progress is not None:
                     self._progress(self._tree.size, leaf_count)
+        if marks is not None:
+            await marks.finish()
         await self._check_upper_tiles(self._tree.edge())
         await self._check_tile_count()
         await self._check_shards()

@@ -28,7 +28,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 UNSTORABLE = "a value is too long to be searched by, or has a character that no text may have (NUL)"
 _UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
-_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 38)) + ")"
+_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 39)) + ")"
 
 
 class ShardLost(RuntimeError):
@@ -71,7 +71,7 @@ class _Rows:
     messages: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(12)])
     events: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(10)])
     facts: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(3)])
-    keys: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(4)])
+    keys: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(5)])
     audit: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(2)])
     receipts: list[Receipt] = field(default_factory=list)
     aliases: list[tuple[bytes, int, int, bytes | None]] = field(default_factory=list)
@@ -195,6 +195,7 @@ class Intake:
             columns[1].append(kind)
             columns[2].append(subject)
             columns[3].append(now)
+            columns[4].append(None)
 
     def _count(self, receipts: list[Receipt]) -> None:
         for receipt in receipts:
@@ -395,6 +396,7 @@ class Intake:
                 k[1].append("message")
                 k[2].append(subject)
                 k[3].append(now)
+                k[4].append(None)
             a[0].append(subject)
             a[1].append(
                 entry_bytes(

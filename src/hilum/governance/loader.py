@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,9 +27,11 @@ from hilum.authoring.estate_transport import DOORS, HttpDoor, Residency, ServerT
 from hilum.governance.modules import import_integrations
 from hilum.governance.places import Places
 from hilum.governance.problems import EstateProblem, EstateRefused
+from hilum.security.policies import Policies, PoliciesRefused
 
 ESTATE_FILE = "estate.toml"
-ClassName = Literal["phi", "pii", "financial", "confidential"]
+ClassName = Annotated[str, Field(pattern=r"^(phi|pii|financial|confidential)$")]
+DoorName = Annotated[str, Field(pattern=rf"^({'|'.join(DOORS)})$")]
 Named = TypeVar("Named", SystemSpec, ApiSpec, ServiceSpec)
 
 
@@ -87,7 +89,7 @@ class _EstateFile(BaseModel):
     queues: dict[str, _Queue] = Field(default_factory=dict)
     crosswalks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tls: ServerTls | None = None  # Of every HTTP door that has none of its own.
-    doors: dict[Literal["webhook", "tower", "gateway"], HttpDoor] = Field(default_factory=dict)
+    doors: dict[DoorName, HttpDoor] = Field(default_factory=dict)
     residency: dict[ClassName, tuple[str, ...]] = Field(default_factory=dict)
     folders: _Folders = Field(default_factory=_Folders)
     identity: IdentitySpec = IdentitySpec()
@@ -113,6 +115,7 @@ def read_estate(root: Path) -> Loaded:
     _read_systems(loaded)
     _read_apis(loaded)
     _read_services(loaded)
+    _read_policies(loaded)
     _read_integrations(loaded)
     return loaded
 
@@ -166,6 +169,21 @@ def _read_apis(loaded: Loaded) -> None:
 
 def _read_services(loaded: Loaded) -> None:
     loaded.estate.services.update(_read_folder(loaded, "service", ServiceSpec, set()))
+
+
+def _read_policies(loaded: Loaded) -> None:
+    """The Cedar files of ``policies/``. That they cannot be used is found here, so that no door ever runs without them."""
+    estate = loaded.estate
+    for path in sorted((estate.root / "policies").glob("*.cedar*")):
+        file = path.relative_to(estate.root).as_posix()
+        try:
+            estate.policies[file] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            loaded.problems.append(EstateProblem(file, "The file is not UTF-8.", "Save it as UTF-8."))
+    try:
+        Policies(estate.policies)
+    except PoliciesRefused as refused:
+        loaded.problems.extend(EstateProblem(p.where, p.what, p.do) for p in refused.problems)
 
 
 def _read_folder(loaded: Loaded, kind: str, shape: type[Named], unread: set[str]) -> dict[str, Named]:

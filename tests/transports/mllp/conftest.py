@@ -64,6 +64,7 @@ class _Authority:
         builder = builder.add_extension(issuer, False)
         certificate = self._written(f"{name}.pem", builder.sign(self._key, hashes.SHA256()))
         private = self._directory / f"{name}.key"
+        private.touch(mode=0o600)  # A key that others can read is refused.
         private.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -7,6 +7,7 @@ import logging
 import ssl as tls
 from collections.abc import Awaitable, Callable
 
+from hilum.security.tls import HANDSHAKE_SECONDS
 from hilum.transports.mllp.connection import Connection, Limits, Rules
 from hilum.transports.mllp.peer import Counts, Peer, Violation
 
@@ -15,6 +16,10 @@ __all__ = ["Counts", "Handler", "MllpListener", "Peer", "Violation"]
 Handler = Callable[[bytes, Peer], Awaitable[bytes]]
 
 log = logging.getLogger(__name__)
+
+
+def _everyone(peer: Peer) -> bool:
+    return True
 
 
 class MllpListener:
@@ -29,7 +34,8 @@ class MllpListener:
 
     Reading stops while ``max_in_flight_per_connection`` replies are open or the peer does not read its replies.
     ``frame_timeout_seconds`` runs from <VT> to <FS><CR>, however busily bytes trickle; ``idle_timeout_seconds`` while
-    nothing at all arrives. ``tolerate_missing_cr`` takes <FS> alone for a frame's end.
+    nothing at all arrives. ``tolerate_missing_cr`` takes <FS> alone for a frame's end. ``admits`` says of a peer, once its
+    certificate is verified, whether this port is its own; a peer that is not admitted is cut off unheard.
     """
 
     def __init__(
@@ -46,7 +52,9 @@ class MllpListener:
         max_violations_per_connection: int = 8,
         tolerate_missing_cr: bool = False,
         linger_seconds: float = 2.0,
+        admits: Callable[[Peer], bool] = _everyone,
     ) -> None:
+        self._admits = admits
         self.counts = Counts()
         self._limits = Limits(
             max_frame_bytes=max_frame_bytes,
@@ -75,7 +83,7 @@ class MllpListener:
         rules = Rules(
             loop, self._limits, self.counts, self._handler, self._refused, self._violated, self._admit, self._left
         )
-        handshake = self._limits.frame_timeout_seconds if ssl is not None else None
+        handshake = min(self._limits.frame_timeout_seconds, HANDSHAKE_SECONDS) if ssl is not None else None
         self._server = await loop.create_server(
             lambda: Connection(rules), host, port, ssl=ssl, ssl_handshake_timeout=handshake, backlog=1024
         )
@@ -126,6 +134,10 @@ class MllpListener:
         if len(self._connections) >= self._max_connections:
             text = f"there are {self._max_connections} connections already"
             self._violated(Violation("too-many-connections", connection.peer, b"", text))
+            return False
+        if not self._admits(connection.peer):
+            text = "the certificate is verified, but not one of those that may send here"
+            self._violated(Violation("unknown-certificate", connection.peer, b"", text))
             return False
         self._connections.add(connection)
         self.counts.open_connections = len(self._connections)

@@ -6,15 +6,25 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hilum.security.certificates import Certificate, of_peer
+
 Kind = Literal[
-    "outside-frame", "incomplete-frame", "oversized-frame", "slow-frame", "too-many-connections", "handler-failed"
-]
+    "outside-frame", "incomplete-frame", "oversized-frame", "slow-frame", "too-many-connections", "handler-failed",
+    "unknown-certificate",
+]  # fmt: skip
 
 
 class Peer(str):
-    """The sender's address as text, ``10.1.2.3:49152``; ``subject`` is the common name of its certificate, if it has one."""
+    """The sender's address as text, ``10.1.2.3:49152``; ``certificate`` is what it proved itself by, if it was asked to.
 
-    subject: str | None = None
+    ``subject`` is the common name in it.
+    """
+
+    certificate: Certificate | None = None
+
+    @property
+    def subject(self) -> str | None:
+        return self.certificate.common_name if self.certificate is not None else None
 
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> Peer:
@@ -26,16 +36,8 @@ class Peer(str):
         else:
             text = "unknown"
         self = cls(text)
-        self.subject = _common_name(transport.get_extra_info("peercert"))
+        self.certificate = of_peer(transport.get_extra_info("ssl_object"))
         return self
-
-
-def _common_name(certificate: Any) -> str | None:
-    for names in (certificate or {}).get("subject", ()):
-        for name, value in names:
-            if name == "commonName":
-                return str(value)
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class Caller:
     """Why, in the words of HL7 PurposeOfUse as far as they fit: treatment, payment, operations, audit, emergency."""
     break_glass: str | None = None
     """The number of the break-glass grant under which this request is made."""
+    break_glass_facility: str | None = None
+    """The facility the grant is for."""
+    break_glass_resource: str | None = None
+    """The type of resource the grant is for; None for every type."""
     session: str = field(default="", compare=False)
     trace_id: str = field(default="", compare=False)
 

@@ -13,6 +13,7 @@ from hilum.authoring.api import Api, Operation
 from hilum.authoring.contract import Contract
 from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import EgressSpec, FolderListen, HttpDoor, Residency, ServerTls
 from hilum.authoring.flow import Feed, Flow, Mapping
 
@@ -130,7 +131,9 @@ class Estate:
     residency: Residency = field(default_factory=Residency)
     folder_roots: tuple[str, ...] = ()  # Where watched folders may be, besides inside the platform's data.
     identity: IdentitySpec = field(default_factory=IdentitySpec)
+    protection: ProtectionSpec = field(default_factory=ProtectionSpec)
     services: dict[str, ServiceSpec] = field(default_factory=dict)  # Programs that call, by name.
+    policies: dict[str, str] = field(default_factory=dict)  # Cedar policies and their schema: file name to text.
     declared_at: MappingType[str, str] = field(default_factory=dict)  # "flow:implant_usage" to "file:line".
 
     def door(self, name: str) -> HttpDoor:

@@ -23,6 +23,7 @@ from hilum.authoring import Api, Contract, Feed, Flow, Mapping
 from hilum.authoring.estate import CrosswalkSpec, Estate, SystemSpec
 from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import DOORS, HttpDoor, Residency, ServerTls
 from hilum.governance.modules import import_integrations
 from hilum.governance.places import Places
@@ -93,6 +94,7 @@ class _EstateFile(BaseModel):
     residency: dict[ClassName, tuple[str, ...]] = Field(default_factory=dict)
     folders: _Folders = Field(default_factory=_Folders)
     identity: IdentitySpec = IdentitySpec()
+    protection: ProtectionSpec = ProtectionSpec()
 
 
 def load_estate(root: Path) -> Estate:
@@ -135,6 +137,7 @@ def _read_header(loaded: Loaded) -> None:
     estate.time_zone, estate.flows_version = header.estate.time_zone, header.estate.flows_version
     estate.retention_days = header.estate.retention_days
     estate.identity = header.identity
+    estate.protection = header.protection
     estate.facilities = {code: facility.name for code, facility in header.facilities.items()}
     estate.owners = header.owners
     estate.queues = {name: queue.owner for name, queue in header.queues.items()}

@@ -12,6 +12,7 @@ from hilum.governance.golden import Sample, SampleUnreadable, rendered, sample_f
 from hilum.governance.loader import ESTATE_FILE, Loaded, read_estate
 from hilum.governance.problems import EstateProblem
 from hilum.governance.reach import Reach, reach
+from hilum.governance.rules.apis import api_facts, api_problems
 from hilum.governance.rules.contracts import contract_problems
 from hilum.governance.rules.crosswalks import crosswalk_problems
 from hilum.governance.rules.flows import feed_problems, flow_problems, unused_warnings
@@ -84,6 +85,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from _time_zone(loaded)
     yield from system_problems(loaded, reached, known_connectors)
     yield from contract_problems(loaded)
+    yield from api_problems(loaded)
     yield from mapping_problems(loaded)
     yield from flow_problems(loaded)
     yield from feed_problems(loaded)
@@ -111,6 +113,7 @@ def _facts(loaded: Loaded, reached: Reach) -> dict[str, int]:
         "mappings": len(estate.mappings),
         "flows": len(estate.flows),
         "feeds": len(estate.feeds),
+        **api_facts(loaded),
         "crosswalks": len(estate.crosswalks),
         "queues": len(estate.queues),
         "rejections": len(reached.rejections),

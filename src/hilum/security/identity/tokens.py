@@ -27,7 +27,7 @@ _CHANGES_THE_RULES = ("crit", "b64", "zip", "enc")
 
 @dataclass(frozen=True)
 class TrustedIssuer:
-    """One issuer as tokens are held against it."""
+    """One issuer as tokens are held against it. A token without ``typ`` is of the type ``""``."""
 
     name: str
     url: str
@@ -36,6 +36,8 @@ class TrustedIssuer:
     token_types: frozenset[str]
     longest_seconds: float
     audience: frozenset[str] = frozenset()
+    says_when: bool = True
+    """Whether ``iat`` is needed: RFC 9068 and OpenID Connect ask for it, RFC 7523 does not."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,16 @@ def _checked_header(header: Mapping[str, Any], issuer: TrustedIssuer) -> str:
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in issuer.algorithms:
         raise Unauthenticated("the algorithm of the token is not allowed")
-    kind = header.get("typ")
+    kind = header.get("typ", "")
     # RFC 9068 section 4: a token of another kind (an ID token, an assertion) must not pass for an access token.
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in issuer.token_types:
-        raise Unauthenticated("the token is no access token")
+        raise Unauthenticated("the token is of another kind")
     return algorithm
 
 
 def _timely(claims: Mapping[str, Any], issuer: TrustedIssuer, now: float) -> Verified:
-    expires_at, issued_at = _instant(claims, "exp"), _instant(claims, "iat")
+    expires_at = _instant(claims, "exp")
+    issued_at = _instant(claims, "iat") if issuer.says_when or "iat" in claims else now
     if now >= expires_at + LEEWAY_SECONDS:
         raise Unauthenticated("the token has expired")
     not_before = _instant(claims, "nbf") if "nbf" in claims else issued_at

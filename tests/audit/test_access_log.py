@@ -18,7 +18,7 @@ AP_BOT = Caller("service", "ap-bot", "hilum", break_glass=None)
 
 
 class PaperTokens:
-    def token(self, kind: str, value: str) -> str:
+    def search_token(self, kind: str, value: str) -> str:
         return hmac.digest(b"the site's key", f"{kind}\x1f{value}".encode(), "sha256").hex()[:24]
 
 

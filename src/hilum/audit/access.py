@@ -44,7 +44,7 @@ class Tokens(Protocol):
     """Keyed tokens of protected values: the same value of the same kind gives the same token, and only the key's holder
     can make one."""
 
-    def token(self, kind: str, value: str) -> str: ...
+    def search_token(self, kind: str, value: str) -> str: ...
 
 
 class NotRecorded(RuntimeError):
@@ -53,7 +53,7 @@ class NotRecorded(RuntimeError):
 
 def sought(kind: str, value: str, tokens: Tokens | None) -> str:
     """A protected search value as an entry may name it: its token, or that it is withheld where there is no key."""
-    return WITHHELD if tokens is None else tokens.token(kind, value)
+    return WITHHELD if tokens is None else tokens.search_token(kind, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import gzip
 import os
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -194,15 +194,21 @@ def _leaf(fields: dict[str, Any]) -> Leaf:
 
 
 def verify_export(
-    export: Export, *, public_key: Ed25519PublicKey | None = None, heads_file: Path | None = None
+    export: Export,
+    *,
+    public_key: Ed25519PublicKey | None = None,
+    heads_file: Path | None = None,
+    published: Iterable[SignedHead] | None = None,
 ) -> VerifyReport:
     """Verify an export, offline and in flat memory.
 
     Without ``public_key`` the key in its own header is believed, which proves it whole but not whose it is; without
-    ``heads_file`` (a copy from another place) an export that ends early, at a head, looks whole.
+    ``heads_file`` (a copy from another place) or heads ``published`` now and then, an export that ends early, at a head,
+    looks whole.
     """
-    published = None if heads_file is None else HeadsFile(heads_file).read()
-    verifier = Verifier(export.public_key if public_key is None else public_key, published)
+    sparse = published is not None
+    heads = iter(published) if published is not None else None if heads_file is None else HeadsFile(heads_file).read()
+    verifier = Verifier(export.public_key if public_key is None else public_key, heads, sparse=sparse)
     try:
         for part in export.parts():
             verifier.take(part)

@@ -35,7 +35,10 @@ class HeadsFile:
 
     def append(self, heads: Iterable[SignedHead]) -> None:
         """Write heads and wait until they are on disk."""
-        lines = b"".join(head_line(head) for head in heads)
+        self.append_lines(b"".join(head_line(head) for head in heads))
+
+    def append_lines(self, lines: bytes) -> None:
+        """Write whole lines, each a head with whatever else its reader understands, and wait until they are on disk."""
         existed = self.path.exists()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
@@ -77,7 +80,12 @@ class HeadsFile:
         return None
 
     def read(self, length: int | None = None) -> Iterator[SignedHead]:
-        """The heads in file order, up to ``length`` bytes; HeadsDamaged names the first line that is none.
+        """The heads in file order, up to ``length`` bytes; HeadsDamaged names the first line that is none."""
+        for line in self.lines(length):
+            yield _parse(line)
+
+    def lines(self, length: int | None = None) -> Iterator[bytes]:
+        """The lines of the heads in file order, each known to be one.
 
         A line that is the beginning of the line after it was cut short by a crash and written again: it is skipped.
         """
@@ -92,12 +100,12 @@ class HeadsFile:
                 if torn is not None and not line.startswith(torn):
                     raise HeadsDamaged(f"line {number - 1} of {self.path} is not a signed head")
                 try:
-                    head = _parse(line)
+                    _parse(line)
                 except ValueError:
                     torn = line
                     continue
                 torn = None
-                yield head
+                yield line
             if torn is not None and not _could_be_torn(torn):
                 raise HeadsDamaged(f"the last line of {self.path} is not a signed head")
 

@@ -1,6 +1,6 @@
 """Verifying the log of a live database: the tree, its heads, what surrounds them, and the messages they speak of."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -25,6 +25,7 @@ async def verify_database(
     *,
     public_key: Ed25519PublicKey,
     heads_file: Path | None = None,
+    published: Iterable[SignedHead] | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Recompute everything from the entries, in one snapshot and in memory that does not grow with the log.
@@ -34,15 +35,19 @@ async def verify_database(
     """
     if isinstance(source, asyncpg.Pool):
         async with source.acquire() as connection:
-            return await verify_database(connection, public_key=public_key, heads_file=heads_file, progress=progress)
+            return await verify_database(
+                connection, public_key=public_key, heads_file=heads_file, published=published, progress=progress
+            )
     # What is in the file now is in the snapshot that is taken after: heads are published after their commit.
-    file = None if heads_file is None else HeadsFile(heads_file)
+    file = None if heads_file is None or published is not None else HeadsFile(heads_file)
     length: int | None = None
     if file is not None and file.path.exists():
         length = file.length()
     async with source.transaction(isolation="repeatable_read", readonly=True):
-        published = None if file is None or length is None else file.read(length)
-        return await _Verification(source, public_key, file, published, progress).run()
+        if published is not None:
+            return await _Verification(source, public_key, None, iter(published), progress, sparse=True).run()
+        every = None if file is None or length is None else file.read(length)
+        return await _Verification(source, public_key, file, every, progress).run()
 
 
 class _Verification:
@@ -53,9 +58,11 @@ class _Verification:
         file: HeadsFile | None,
         published: Iterator[SignedHead] | None,
         progress: Progress | None,
+        *,
+        sparse: bool = False,
     ) -> None:
         self._connection = connection
-        self._verifier = Verifier(public_key, published)
+        self._verifier = Verifier(public_key, published, sparse=sparse)
         self._report = self._verifier.report
         self._unpublished = file.path if file is not None and published is None else None
         self._progress = progress

@@ -56,7 +56,7 @@ def subject_marks(subjects: Iterable[str]) -> list[str]:
 
 def sought_marks(value: str, kinds: Iterable[str], tokens: Tokens | None) -> list[str]:
     """The marks of searches for a protected value, under each kind it may have been sought as."""
-    return [] if tokens is None else [f"sought:{kind}:{tokens.token(kind, value)}" for kind in kinds]
+    return [] if tokens is None else [f"sought:{kind}:{tokens.search_token(kind, value)}" for kind in kinds]
 
 
 async def who_saw(

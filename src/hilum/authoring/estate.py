@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hilum.authoring.api import Api, Operation
 from hilum.authoring.contract import Contract
 from hilum.authoring.estate_door import ApiSpec
+from hilum.authoring.estate_evidence import EvidenceSpec, RetentionSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
 from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import EgressSpec, FolderListen, HttpDoor, Residency, ServerTls
@@ -132,6 +133,8 @@ class Estate:
     folder_roots: tuple[str, ...] = ()  # Where watched folders may be, besides inside the platform's data.
     identity: IdentitySpec = field(default_factory=IdentitySpec)
     protection: ProtectionSpec = field(default_factory=ProtectionSpec)
+    evidence: EvidenceSpec = field(default_factory=EvidenceSpec)
+    retention: RetentionSpec | None = None  # None: ``retention_days`` for messages, the defaults for the rest.
     services: dict[str, ServiceSpec] = field(default_factory=dict)  # Programs that call, by name.
     policies: dict[str, str] = field(default_factory=dict)  # Cedar policies and their schema: file name to text.
     declared_at: MappingType[str, str] = field(default_factory=dict)  # "flow:implant_usage" to "file:line".
@@ -139,6 +142,14 @@ class Estate:
     def door(self, name: str) -> HttpDoor:
         """Where an HTTP door listens; on loopback when the estate does not say."""
         return self.doors.get(name, HttpDoor())
+
+    def keeps(self) -> RetentionSpec:
+        """How long what is kept."""
+        if self.retention is not None:
+            return self.retention
+        standard = RetentionSpec()
+        found = max(self.retention_days, standard.search_keys)
+        return RetentionSpec(messages=self.retention_days, search_keys=found)
 
     def operations(self) -> list[Operation]:
         """Every declared operation of every API, published or not."""

@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from hilum.authoring import Api, Contract, Feed, Flow, Mapping
 from hilum.authoring.estate import CrosswalkSpec, Estate, SystemSpec
 from hilum.authoring.estate_door import ApiSpec
+from hilum.authoring.estate_evidence import EvidenceSpec, RetentionSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
 from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import DOORS, HttpDoor, Residency, ServerTls
@@ -94,6 +95,8 @@ class _EstateFile(BaseModel):
     residency: dict[ClassName, tuple[str, ...]] = Field(default_factory=dict)
     folders: _Folders = Field(default_factory=_Folders)
     identity: IdentitySpec = IdentitySpec()
+    evidence: EvidenceSpec = EvidenceSpec()
+    retention: RetentionSpec | None = None
     protection: ProtectionSpec = ProtectionSpec()
 
 
@@ -137,6 +140,9 @@ def _read_header(loaded: Loaded) -> None:
     estate.time_zone, estate.flows_version = header.estate.time_zone, header.estate.flows_version
     estate.retention_days = header.estate.retention_days
     estate.identity = header.identity
+    estate.evidence = header.evidence
+    if header.retention is not None:
+        estate.retention, estate.retention_days = header.retention, header.retention.messages
     estate.protection = header.protection
     estate.facilities = {code: facility.name for code, facility in header.facilities.items()}
     estate.owners = header.owners

@@ -4,6 +4,7 @@ Exception
 ├── Rejected(queue=...)   a person must decide; subclasses name queue and, in the docstring, the remedy
 │   └── Refused           a system answered no, in its own words
 ├── Unavailable           time must pass; retried, then parked until the system answers again
+│   └── Throttled         the system is well and asks for patience (429): waited for, and no failure
 └── anything else         a bug: that key stops, nothing is lost, someone is paged
 """
 
@@ -74,3 +75,10 @@ class Unavailable(Exception):
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
         super().__init__(f"{system} is unavailable: {reason}")
+
+
+class Throttled(Unavailable):
+    """A system that is well said "too many, come back later" (429). Every process waits; nobody counts it as a failure.
+
+    ``retry_after_seconds`` is None when the system did not say how long.
+    """

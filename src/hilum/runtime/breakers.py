@@ -1,14 +1,15 @@
 """Circuit breakers: when a system keeps failing, everyone stops asking until it answers again.
 
 The state is one row for each system, shared by all processes. A process keeps a copy that is at most
-``STALE_SECONDS`` old; opening and closing are decided in the row, under its lock.
+``STALE_SECONDS`` old, and renewed at once by whoever listens to ``CHANNEL``; opening and closing are decided in the row,
+under its lock. Beside the circuit stands how long a vendor asked us to wait (429): that is no failure and opens nothing.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -19,6 +20,10 @@ from hilum.authoring.estate import Policy
 
 STALE_SECONDS = 1.0
 MAX_OPEN_SECONDS = 60.0
+LEAST_THROTTLED_SECONDS = 0.1
+MOST_THROTTLED_SECONDS = 86400.0
+"""Longer than a day no vendor means it: a number of milliseconds, most likely. A person sees it and resumes the system."""
+CHANNEL = "hilum_breaker"
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,16 @@ class Breaker:
     retry_at: datetime | None = None
     last_error: str | None = None
     held: bool = False
+    throttled_until: datetime | None = None
+    throttled_why: str | None = None
 
     @property
     def lets_through(self) -> bool:
         return self.state != "open" and not self.held
+
+    def throttled_seconds(self, now: datetime) -> float:
+        """How long the system asked everybody to wait from ``now`` on; 0 when it did not."""
+        return max((self.throttled_until - now).total_seconds(), 0.0) if self.throttled_until is not None else 0.0
 
 
 class Breakers:
@@ -99,6 +110,36 @@ class Breakers:
                         )
                     ],
                 )
+                await _tell(connection, system)
+        self._copy[system] = _breaker(row)
+        return self._copy[system]
+
+    async def throttled(self, system: str, why: str, policy: Policy, retry_after_seconds: float | None) -> Breaker:
+        """Let all processes wait: as long as the system said, or as long as its policy holds a circuit open.
+
+        Whoever asked for the longest wait is kept to. What failed before stays counted, and an answer of this kind closes
+        a circuit that was being probed: a system that counts our requests is there.
+        """
+        now = self._clock()
+        seconds = retry_after_seconds if retry_after_seconds is not None else policy.breaker_open_seconds
+        # A little more for each process, never less: nobody knocks too early, and not everybody in the same instant.
+        seconds = min(max(seconds, LEAST_THROTTLED_SECONDS), MOST_THROTTLED_SECONDS)
+        until = now + timedelta(seconds=seconds * self._rng.uniform(1.0, 1.1))
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO breaker (system, updated_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", system, now
+            )
+            before = _breaker(await connection.fetchrow("SELECT * FROM breaker WHERE system = $1 FOR UPDATE", system))
+            row = await connection.fetchrow(
+                """UPDATE breaker SET throttled_until = greatest(throttled_until, $2), throttled_why = $3, updated_at = $4,
+                          state = CASE WHEN state = 'half_open' THEN 'closed' ELSE state END
+                    WHERE system = $1 RETURNING *""",
+                system, until, why, now,
+            )  # fmt: skip
+            if not before.throttled_seconds(now):
+                detail = {"why": why, "seconds": round((until - now).total_seconds(), 3)}
+                await append(connection, [Entry(now, "system:breaker", "system.throttled", f"s/{system}", detail)])
+            await _tell(connection, system)
         self._copy[system] = _breaker(row)
         return self._copy[system]
 
@@ -130,22 +171,37 @@ class Breakers:
             )
             if was not in (None, "closed"):
                 await append(connection, [Entry(now, "system:breaker", "breaker.closed", f"s/{system}", {})])
-        self._copy[system] = Breaker(system, held=self._copy.get(system, Breaker(system)).held)
+                await _tell(connection, system)
+        before = self._copy.get(system, Breaker(system))
+        self._copy[system] = replace(before, state="closed", failures=0, retry_at=None)
 
     async def hold(self, system: str, held: bool, *, actor: str) -> None:
-        """Stop or resume deliveries to a system by a person's decision, whatever the breaker thinks."""
+        """Stop or resume deliveries to a system by a person's decision, whatever the breaker thinks.
+
+        To resume is to be patient no longer either: what the vendor asked us to wait is over.
+        """
         now = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 """INSERT INTO breaker (system, held, updated_at) VALUES ($1, $2, $3)
-                   ON CONFLICT (system) DO UPDATE SET held = $2, updated_at = $3""",
+                   ON CONFLICT (system) DO UPDATE SET held = $2, updated_at = $3,
+                          throttled_until = CASE WHEN $2 THEN breaker.throttled_until END""",
                 system, held, now,
             )  # fmt: skip
+            await _tell(connection, system)
             await append(
                 connection, [Entry(now, actor, "system.held" if held else "system.resumed", f"s/{system}", {})]
             )
         await self.refresh()
 
 
+async def _tell(connection: asyncpg.Connection, system: str) -> None:
+    """Every process looks anew: one that does not know yet would go on knocking for up to a second."""
+    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, system)
+
+
 def _breaker(row: asyncpg.Record) -> Breaker:
-    return Breaker(row["system"], row["state"], row["failures"], row["retry_at"], row["last_error"], row["held"])
+    return Breaker(
+        row["system"], row["state"], row["failures"], row["retry_at"], row["last_error"], row["held"],
+        row["throttled_until"], row["throttled_why"],
+    )  # fmt: skip

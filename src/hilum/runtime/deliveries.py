@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
-from hilum.authoring.failures import Rejected, Unavailable
+from hilum.authoring.failures import Rejected, Throttled, Unavailable
 from hilum.authoring.system import System
 from hilum.model.identifiers import Identifier
 from hilum.model.ledger import DocumentRef
@@ -33,6 +33,9 @@ from hilum.runtime.wire import dump_arguments, dump_result, load_arguments, load
 log = logging.getLogger(__name__)
 
 LEASE_MARGIN_SECONDS = 5.0
+PATIENT_SECONDS = 2.0
+"""What a vendor asks us to wait up to this is waited for in place; longer, and the case is parked and frees its thread."""
+PATIENT_TIMES = 3
 
 
 class DeliveryDead(Rejected, queue="integration", due_hours=24):
@@ -71,6 +74,14 @@ class _Turn:
     leased_until: datetime
 
 
+@dataclass
+class _Tries:
+    """How often one call failed so far, and how often it was told to come back later."""
+
+    failed: int = 0
+    throttled: int = 0
+
+
 class Deliveries:
     """Sends commands and asks questions, with the policy of each system. ``executor`` names this process."""
 
@@ -95,20 +106,20 @@ class Deliveries:
         """Ask a question: asked again when it fails, by the policy; Unavailable when the system does not answer."""
         connection = self._connections.to(system.name)
         call = getattr(connection.connector, operation)
-        for attempt in range(1, connection.policy.attempts + 1):
+        tries = _Tries()
+        while True:
             await self._admitted(connection)
             try:
                 return await self._call(connection, call, arguments)
             except Unavailable as away:
                 await self._failed(connection, away)
-                await self._pause(connection, away, attempt)
-        raise AssertionError("the last attempt raises")
+                await self._pause(connection, away, tries)
 
     async def command(self, command: Command) -> Any:
         """Deliver a command, or learn that it was delivered before. Rejected and Unavailable as the system decides."""
         connection = self._connections.to(command.system.name)
         await self._write_down(command)
-        attempt = 1
+        tries = _Tries()
         while True:
             try:
                 await self._admitted(connection)
@@ -122,8 +133,7 @@ class Deliveries:
             try:
                 return await self._in_turn(command, connection, turn)
             except Unavailable as away:
-                await self._pause(connection, away, attempt)
-                attempt += 1
+                await self._pause(connection, away, tries)
             except _LostLease:
                 log.info("delivery %s was taken over meanwhile; its new runner's result counts", command.key)
 
@@ -194,22 +204,39 @@ class Deliveries:
         turn.leased_until = until
 
     async def _admitted(self, connection: Connection) -> None:
-        breaker = await self._breakers.of(connection.system)
-        if not breaker.lets_through:
-            why = "deliveries are held by a person" if breaker.held else f"circuit open: {breaker.last_error}"
-            raise Unavailable(connection.system, why)
+        while True:
+            breaker = await self._breakers.of(connection.system)
+            if not breaker.lets_through:
+                why = "deliveries are held by a person" if breaker.held else f"circuit open: {breaker.last_error}"
+                raise Unavailable(connection.system, why)
+            wait = breaker.throttled_seconds(self._clock())
+            if not wait:
+                return
+            if wait > PATIENT_SECONDS:
+                raise Throttled(connection.system, f"it asked everybody to wait: {breaker.throttled_why}", wait)
+            await asyncio.sleep(wait)
 
     async def _failed(self, connection: Connection, away: Unavailable) -> None:
+        if isinstance(away, Throttled):
+            await self._breakers.throttled(connection.system, away.reason, connection.policy, away.retry_after_seconds)
+            return
         await self._breakers.failed(
             connection.system, away.reason, connection.policy, retry_after_seconds=away.retry_after_seconds
         )
 
-    async def _pause(self, connection: Connection, away: Unavailable, attempt: int) -> None:
+    async def _pause(self, connection: Connection, away: Unavailable, tries: _Tries) -> None:
         """Wait before the next attempt, or give up: the caller is parked and frees its thread."""
         policy = connection.policy
-        if attempt >= policy.attempts or away.retry_after_seconds is not None:
+        if isinstance(away, Throttled):
+            # No failure and no attempt. How long to wait is the next admission's business, which knows what others were told.
+            tries.throttled += 1
+            if tries.throttled > PATIENT_TIMES:
+                raise away
+            return
+        if tries.failed >= policy.attempts - 1 or away.retry_after_seconds is not None:
             raise away
-        limit = min(policy.backoff_seconds * 2 ** (attempt - 1), policy.backoff_max_seconds)
+        limit = min(policy.backoff_seconds * 2**tries.failed, policy.backoff_max_seconds)
+        tries.failed += 1
         await asyncio.sleep(self._rng.uniform(limit / 2, limit))
 
     async def _write_down(self, command: Command) -> None:
@@ -287,9 +314,9 @@ class Deliveries:
     ) -> None:
         age = self._clock() - turn.created_at
         dead = age > timedelta(hours=connection.policy.dead_after_hours)
-        await self._finish(
-            command, turn, "dead" if dead else "in_doubt", started, error=away.reason, outcome="unavailable"
-        )
+        outcome = "throttled" if isinstance(away, Throttled) else "unavailable"
+        # In doubt after a 429 too: one command may be several requests, and an earlier one had its effect.
+        await self._finish(command, turn, "dead" if dead else "in_doubt", started, error=away.reason, outcome=outcome)
         if dead:
             raise DeliveryDead(f"{connection.system}: {command.operation}", away.reason)
 

@@ -22,7 +22,7 @@ from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.contract import Contract, getter
 from hilum.authoring.estate import Estate
-from hilum.authoring.failures import Rejected, Unavailable
+from hilum.authoring.failures import Rejected, Throttled, Unavailable
 from hilum.authoring.flow import Feed
 from hilum.runtime import work_items
 from hilum.runtime.breakers import Breakers
@@ -112,7 +112,7 @@ class FeedLanes:
         moved = 0
         for feed in sorted(self._estate.feeds.values(), key=lambda f: f.criticality):
             breaker = await self._breakers.of(feed.to.name)
-            if not breaker.lets_through:
+            if not breaker.lets_through or breaker.throttled_seconds(self._clock()):
                 continue
             for shard in shards:
                 moved += await self._run(feed, shard)
@@ -196,6 +196,9 @@ class FeedLanes:
         away = outcome.unavailable
         if away is not None:
             policy = self._connections.to(feed.to.name).policy
+            if isinstance(away, Throttled):
+                await self._breakers.throttled(feed.to.name, away.reason, policy, away.retry_after_seconds)
+                return
             await self._breakers.failed(feed.to.name, away.reason, policy, retry_after_seconds=away.retry_after_seconds)
         elif outcome.sent:
             await self._breakers.succeeded(feed.to.name)
@@ -293,7 +296,7 @@ class FeedLanes:
                 receipt: str = await connection.connector.send(item.body, key=item.idempotency_key, content_type="")
                 return receipt
             except Unavailable as away:
-                if attempt == policy.attempts or away.retry_after_seconds is not None:
+                if attempt == policy.attempts or away.retry_after_seconds is not None or isinstance(away, Throttled):
                     raise
                 limit = min(policy.backoff_seconds * 2 ** (attempt - 1), policy.backoff_max_seconds)
                 await asyncio.sleep(self._rng.uniform(limit / 2, limit))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from hilum.authoring.failures import Rejected, Unavailable
+from hilum.authoring.failures import Rejected, Throttled, Unavailable
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.connections import Connection, Connections
 
@@ -38,7 +38,11 @@ class Recovery:
             if breaker is not None and breaker.held:
                 continue
             if breaker is None or breaker.state == "closed":
-                released += await self._release(connection.system)
+                # While a vendor has us wait, a case that went on would only be parked again.
+                if breaker is None or not breaker.throttled_seconds(self._clock()):
+                    released += await self._release(connection.system)
+                else:
+                    released += await self._release_old(connection)
                 continue
             released += await self._release_old(connection)
             if await self._breakers.half_open(connection.system):
@@ -52,6 +56,11 @@ class Recovery:
         try:
             async with asyncio.timeout(connection.policy.timeout_seconds):
                 await connection.connector.ping()
+        except Throttled as patience:
+            await self._breakers.throttled(
+                connection.system, patience.reason, connection.policy, patience.retry_after_seconds
+            )
+            await self._breakers.close(connection.system)
         except (Unavailable, Rejected, TimeoutError) as still:
             await self._breakers.failed(connection.system, str(still) or "no answer to the probe", connection.policy)
         else:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from hilum.governance.check import check_estate
+from hilum.governance.loader import load_estate
+from hilum.governance.published import record
 
 ESTATE = """\
 [estate]
@@ -16,6 +18,10 @@ title = "Small"
 name = "St. Mary"
 [owners]
 supply-chain = "Supply chain"
+[queues.integration]
+owner = "supply-chain"
+[queues.refusals]
+owner = "supply-chain"
 """
 
 SYSTEM = """\
@@ -159,8 +165,25 @@ ROWS = {
 }  # fmt: skip
 
 
-def test_a_whole_api_is_accepted(small: Small):
+def test_a_whole_api_is_accepted_once_it_is_recorded(small: Small):
+    (unrecorded,) = small.problems()
+    assert "hilum api record stock 1" in check_estate(small.root).problems[0].do, unrecorded
+    record(load_estate(small.root), "stock", 1)
     assert small.problems() == []
+
+
+def test_a_change_that_breaks_consumers_is_refused_and_a_harmless_one_is_not(small: Small):
+    record(load_estate(small.root), "stock", 1)
+    small.changes(CODE, "    on_hand: int\n", "    on_hand: int\n    par: int = 0\n")
+    assert small.problems() == []
+    small.changes(CODE, "    facility: str\n    on_hand: int", "    facility: str | None\n    on_hand: int")
+    assert any("would break its users" in what and "it may now be null" in what for _, what in small.problems())
+
+
+def test_a_recorded_description_that_cannot_be_read_is_named(small: Small):
+    place = small.root / record(load_estate(small.root), "stock", 1)
+    place.write_text("{")
+    assert [where for where, _ in small.problems()] == ["apis/published/stock.v1.json"]
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -12,7 +12,7 @@ from hilum.governance.golden import Sample, SampleUnreadable, rendered, sample_f
 from hilum.governance.loader import ESTATE_FILE, Loaded, read_estate
 from hilum.governance.problems import EstateProblem
 from hilum.governance.reach import Reach, reach
-from hilum.governance.rules.apis import api_facts, api_problems
+from hilum.governance.rules.apis import api_compatibility_problems, api_facts, api_problems
 from hilum.governance.rules.contracts import contract_problems
 from hilum.governance.rules.crosswalks import crosswalk_problems
 from hilum.governance.rules.flows import feed_problems, flow_problems, unused_warnings
@@ -44,6 +44,8 @@ def check_estate(root: Path, known_connectors: Collection[str] | None = None) ->
     loaded = read_estate(root)
     reached = reach(loaded)
     found = [*loaded.problems, *_rules(loaded, reached, known_connectors)]
+    if not found:  # A description can only be made of what is whole.
+        found = [*api_compatibility_problems(loaded)]
     return Report(
         estate=loaded.estate.name,
         problems=tuple(sorted(set(found))),

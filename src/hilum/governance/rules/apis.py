@@ -16,6 +16,7 @@ from hilum.governance.api_schemas import answer_schema, request_schema
 from hilum.governance.loader import Loaded
 from hilum.governance.openapi import REACHABLE
 from hilum.governance.problems import EstateProblem
+from hilum.governance.published import differences, published_file, reachable_versions
 from hilum.governance.rules.contracts import has_field
 from hilum.governance.rules.owners import owner_problems
 
@@ -48,6 +49,31 @@ def api_problems(loaded: Loaded) -> Iterator[EstateProblem]:
                 f"{operation.method} {operation.route} is declared twice; the other is at {other}.",
                 "Give one of them another path or version.",
             )
+
+
+def api_compatibility_problems(loaded: Loaded) -> Iterator[EstateProblem]:
+    """What is published stays as it was recorded, or changes without breaking anybody."""
+    for name, version in reachable_versions(loaded.estate):
+        file = published_file(name, version).as_posix()
+        try:
+            found = differences(loaded.estate, name, version)
+        except ValueError as unread:
+            yield EstateProblem(file, f"The recorded description cannot be read: {unread}.", "Restore it from history.")
+            continue
+        if found is None:
+            yield EstateProblem(
+                loaded.places.toml(f"apis/{name}.toml", "versions", str(version)),
+                f"The API {name} v{version} can be reached, but what was published of it is not recorded.",
+                f"Run `hilum api record {name} {version}` and commit {file}: later changes are held against it.",
+            )
+            continue
+        for change in found:
+            if change.breaking:
+                yield EstateProblem(
+                    file,
+                    f"{name} v{version} would break its users: {change.where}: {change.what}.",
+                    "Take the change back or make it a new version; `hilum api usage` says who uses this one.",
+                )
 
 
 def _governed(loaded: Loaded, name: str, spec: ApiSpec) -> Iterator[EstateProblem]:

@@ -117,19 +117,27 @@ class BucketPlace:
         self._locks: bool | None = None
 
     def newest(self) -> SignedHead | None:
-        first = self._ask("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1).get("Contents", [])
-        return self._read(first[0]["Key"]).head if first else None
+        return next((published.head for published in self.heads()), None)
 
     def heads(self) -> Iterator[PublishedHead]:
-        """Every published head, the newest first."""
-        token: dict[str, str] = {}
+        """Every published head, the newest first.
+
+        Of a name that was overwritten or hidden by a delete marker the first version counts: it is what was published.
+        """
+        marker: dict[str, str] = {}
+        first: tuple[str, str] | None = None
         while True:
-            page = self._ask("list_objects_v2", Bucket=self._bucket, Prefix=self._prefix, **token)
-            for item in page.get("Contents", []):
-                yield self._read(item["Key"])
+            page = self._ask("list_object_versions", Bucket=self._bucket, Prefix=self._prefix, **marker)
+            for item in page.get("Versions", []):
+                # The versions of a name come newest first.
+                if first is not None and first[0] != item["Key"]:
+                    yield self._read(*first)
+                first = (item["Key"], item["VersionId"])
             if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+                break
+            marker = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+        if first is not None:
+            yield self._read(*first)
 
     def publish(self, published: PublishedHead) -> None:
         key = f"{self._prefix}{_DESCENDING_FROM - published.head.size:015d}-{published.head.size}.json"
@@ -145,7 +153,8 @@ class BucketPlace:
         except store_failures() as failure:
             if _code(failure) not in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
                 raise self._away(failure) from failure
-            if self._read(key).head != published.head:
+            standing = next((p.head for p in self.heads() if p.head.size <= published.head.size), None)
+            if standing != published.head:
                 raise HeadTaken(f"{self.name} already knows another head of {published.head.size} leaves") from None
 
     def _is_locked(self) -> bool:
@@ -159,8 +168,9 @@ class BucketPlace:
                 self._locks = False
         return self._locks
 
-    def _read(self, key: str) -> PublishedHead:
-        body = self._ask("get_object", Bucket=self._bucket, Key=key)["Body"].read()
+    def _read(self, key: str, version: str) -> PublishedHead:
+        which = {"VersionId": version} if version != "null" else {}
+        body = self._ask("get_object", Bucket=self._bucket, Key=key, **which)["Body"].read()
         try:
             return PublishedHead.from_bytes(body)
         except ValueError as damage:

@@ -20,11 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from hilum.audit.export import Export, NotAnExport, export_log, verify_export
-from hilum.audit.heads import HEADS
+from hilum.audit.heads import HEADS, HeadsDamaged
+from hilum.audit.places import PlaceAway, PlaceUnusable, PublishedHead, chain_problems, is_chain, read_published
 from hilum.audit.proofs import InclusionProof, NoProof, inclusion_proof, leaves_about
 from hilum.audit.search import EntryFilter, FoundEntry, find_entries
-from hilum.audit.signing import PUBLIC_KEY, KeyProblem, read_public_key
-from hilum.audit.verifier import VerifyReport
+from hilum.audit.signing import PUBLIC_KEY, KeyProblem, SignedHead, read_public_key
+from hilum.audit.verifier import Damage, VerifyReport
 from hilum.audit.verify import verify_database
 from hilum.cli.connection import NoDatabase, database
 
@@ -48,8 +49,11 @@ KeyOption = Annotated[
     ),
 ]
 HeadsOption = Annotated[
-    Path | None,
-    typer.Option("--heads", help="A copy of the published heads; otherwise DATA/audit/heads.jsonl.", dir_okay=False),
+    str | None,
+    typer.Option(
+        "--heads",
+        help="Published heads: a file, a folder of downloaded objects, or s3://bucket/prefix; otherwise DATA/audit/heads.jsonl.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
@@ -61,6 +65,9 @@ Answer = TypeVar("Answer")
 
 @audit_app.command()
 def verify(
+    exported: Annotated[
+        Path | None, typer.Argument(metavar="[EXPORT]", help="Verify this export, offline.", dir_okay=False)
+    ] = None,
     data: DataOption = DEFAULT_DATA,
     database_url: UrlOption = None,
     export: Annotated[
@@ -74,11 +81,16 @@ def verify(
     heads: HeadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove the log whole; name the first damaged entry when it is not. Exit 0 whole, 1 damaged, 2 usage."""
+    """Prove the log whole; name the first damaged entry when it is not. Exit 0 whole, 1 damaged, 2 usage.
+
+    With an export nothing else is needed but the public key: no database, no data directory, no network.
+
+    Example: hilum audit verify log.jsonl.gz --public-key public-key.pem --heads published-heads.jsonl
+    """
+    export = exported if exported is not None else export
     if export is not None and proof is not None:
-        _refuse("give --export or --proof, not both")
-    if heads is not None and not heads.is_file():
-        _refuse(f"the heads file {heads} does not exist")
+        _refuse("give an export or --proof, not both")
+    published, chained = _published(heads) if heads is not None else (None, None)
     if proof is not None:
         _verify_proof(proof, _public_key(public_key, data), as_json)
         return
@@ -89,19 +101,23 @@ def verify(
             key = None if public_key is None else read_public_key(public_key)
         except (NotAnExport, KeyProblem, OSError) as failure:
             _refuse(str(failure))
-        report = verify_export(opened, public_key=key, heads_file=heads)
+        report = verify_export(opened, public_key=key, heads_file=published, published=_heads_of(chained))
+        _follow(report, chained, opened.public_key if key is None else key)
         if key is None:
             note = "Verified with the key in the export itself: give --public-key to know whose log it is."
     else:
         key = _public_key(public_key, data)
         if heads is None and public_key is None:
-            heads = data / "audit" / HEADS
+            published = data / "audit" / HEADS
         with _progress(as_json, "Verifying") as progress:
             report = _ask(
                 data,
                 database_url,
-                lambda pool: verify_database(pool, public_key=key, heads_file=heads, progress=progress),
+                lambda pool: verify_database(
+                    pool, public_key=key, heads_file=published, published=_heads_of(chained), progress=progress
+                ),
             )
+        _follow(report, chained, key)
     if as_json:
         _print_json(report.as_fields() | {"note": note or None})
     else:
@@ -214,6 +230,30 @@ def proof(
     problems = [problem for shown in proofs for problem in shown.problems(key)]
     if problems:
         _fail("; ".join(problems))
+
+
+def _published(place: str) -> tuple[Path | None, list[PublishedHead] | None]:
+    """A heads file with every head, or the chain of those that were published now and then."""
+    try:
+        if not place.startswith("s3://"):
+            path = Path(place.removeprefix("file:"))
+            if not path.exists():
+                _refuse(f"there are no published heads at {place}")
+            if path.is_file() and not is_chain(path):
+                return path, None
+        return None, read_published(place)
+    except (HeadsDamaged, PlaceAway, PlaceUnusable, OSError, ValueError) as failure:
+        _refuse(f"the published heads cannot be read: {failure}")
+
+
+def _heads_of(chain: list[PublishedHead] | None) -> list[SignedHead] | None:
+    return None if chain is None else [published.head for published in chain]
+
+
+def _follow(report: VerifyReport, chain: list[PublishedHead] | None, key: Ed25519PublicKey) -> None:
+    """Add to the report what is wrong with the published heads among themselves."""
+    for problem in chain_problems(chain, key) if chain is not None else ():
+        report.add(Damage("heads-file", problem))
 
 
 def _verify_proof(file: Path, key: Ed25519PublicKey, as_json: bool) -> None:

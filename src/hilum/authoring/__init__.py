@@ -7,6 +7,7 @@ from hilum.authoring.contract import Agreed, AtRisk, Contract, Key
 from hilum.authoring.crosswalk import Crosswalk
 from hilum.authoring.failures import ErpRefused, InvalidData, Refused, Rejected, StockBelowZero, Unavailable
 from hilum.authoring.flow import Feed, Flow, Mapping, Step, feed, flow, mapping, step
+from hilum.authoring.platform import Platform, Submitted
 from hilum.authoring.roles import Billing, Erp, Stock
 from hilum.authoring.system import System, command, question
 from hilum.formats.hl7v2 import Message as Hl7
@@ -37,12 +38,14 @@ __all__ = [
     "PageRequest",
     "Phi",
     "Pii",
+    "Platform",
     "Problem",
     "Refused",
     "Rejected",
     "Step",
     "Stock",
     "StockBelowZero",
+    "Submitted",
     "System",
     "Unavailable",
     "command",

@@ -10,10 +10,12 @@
     def acknowledge(number: str, body: Acknowledgement, caller: Caller) -> Created[Acknowledged]: ...
 
 A handler's parameters say what it takes, by name: those of the path (``str`` or ``int``), ``query`` and ``body`` (a
-contract each), ``where`` (which records this caller may see), ``page``, ``caller``, ``etag`` (the ``If-Match`` of the
-request) and ``key`` (its ``Idempotency-Key``). A handler may be ``async``; a plain function runs in a thread and may
-ask and command systems as a flow's step does. What it returns is its answer: a contract (200), ``None`` (404), ``Page``,
-``Created`` (201), ``Accepted`` (202). ``Problem`` refuses in the caller's words; ``Rejected`` is a 422, ``Unavailable`` a 503.
+contract each), ``where`` (which records this caller may see), ``page``, ``caller``, ``etag`` (the state named by
+``If-Match``; a handler that takes it compares it itself), ``key`` (a name for this request that is the same when it is
+repeated with its ``Idempotency-Key``) and ``platform`` (``authoring.platform``: the platform's own store). A handler may
+be ``async``; a plain function runs in a thread and may ask and command systems as a flow's step does. What it returns is
+its answer: a contract (200), ``None`` (404), ``Page``, ``Created`` (201), ``Accepted`` (202). ``Problem`` refuses in the
+caller's words; ``Rejected`` is a 422, ``Unavailable`` a 503.
 """
 
 from __future__ import annotations

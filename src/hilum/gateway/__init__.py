@@ -1,1 +1,1 @@
-"""The door for programs: every published operation of the estate, behind identity, policy, limits and contracts."""
+"""The door for programs: routes made from the estate's APIs, each request led through the same stages in the same order."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from hilum.audit.access import Access
 from hilum.authoring.caller import Caller
 from hilum.authoring.estate_door import ApiSpec
+from hilum.runtime.allowances import Taken
 
 
 class Authenticator(Protocol):
@@ -24,33 +25,10 @@ class Authenticator(Protocol):
         """
 
 
-class Taken(Protocol):
-    """What taking one request out of an allowance gave."""
-
-    @property
-    def allowed(self) -> bool: ...
-
-    @property
-    def limit(self) -> int:
-        """Requests a minute."""
-
-    @property
-    def remaining(self) -> int:
-        """Requests that may follow at once."""
-
-    @property
-    def reset_seconds(self) -> float:
-        """Until the allowance is whole again."""
-
-    @property
-    def retry_after_seconds(self) -> float:
-        """Until the next request would be allowed; 0 when this one was."""
-
-
 class Allowances(Protocol):
     """Rates and quotas, counted over all processes."""
 
-    async def take(self, key: str, requests_per_minute: int, burst: int, quota_per_day: int | None) -> Taken:
+    async def take(self, key: str, requests_per_minute: float, burst: int, quota_per_day: int | None = None) -> Taken:
         """Take one request. ``key`` names caller and API."""
 
 

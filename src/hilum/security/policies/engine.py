@@ -18,7 +18,7 @@ from hilum.authoring.caller import ANONYMOUS, PERSON, Caller
 from hilum.model.where import NOTHING, Where, all_of, any_of, negated
 from hilum.security.decisions import Decision, Resource
 from hilum.security.policies.residuals import Translator, Untranslatable
-from hilum.security.policies.texts import PoliciesRefused, PolicyFiles, PolicyProblem, PolicyText, read_files
+from hilum.security.policies.texts import PoliciesRefused, PolicyProblem, PolicyText, read_files
 from hilum.security.policies.vocabulary import NAMESPACE, Vocabulary
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,6 @@ class Policies:
         assert read.vocabulary is not None
         self.policies: Mapping[str, PolicyText] = read.policies
         self.vocabulary: Vocabulary = read.vocabulary
-        _check_context(read)
         self._version = digest(self.texts)
         self._set = policy_set(self.policies.values())
         self._answer: Callable[[_Question], Decision] = lru_cache(REMEMBERED)(self._evaluate)
@@ -282,41 +281,6 @@ def _head_meets(head: Mapping[str, Any], resource_type: str) -> bool:
     return True
 
 
-def _check_context(read: PolicyFiles) -> None:
-    """Every action must take the context every question has, or nothing could be asked of it."""
-    assert read.vocabulary is not None
-    ask = Caller(PERSON, "check", break_glass="0", break_glass_facility="X")
-    asker = _Asker(PERSON, "check", "person:check", frozenset(), frozenset(), None, None)
-    nothing, problems = policy_set(()), []
-    for action, types in sorted(read.vocabulary.resources.items()):
-        for resource_type in sorted(types)[:1]:
-            uid = {"type": f"{NAMESPACE}::{resource_type}", "id": "check"}
-            result = cedarpy.is_authorized(
-                {
-                    "principal": _uid(asker),
-                    "action": {"type": f"{NAMESPACE}::Action", "id": action},
-                    "resource": uid,
-                    "context": circumstances(ask, resource_type),
-                },
-                nothing,
-                _principal_entities(asker, read.vocabulary).with_added_json_str(
-                    json.dumps([{"uid": uid, "attrs": {}, "parents": []}])
-                ),
-                read.vocabulary.schema,
-            )
-            if result.decision is cedarpy.Decision.NoDecision:
-                problems.append(
-                    PolicyProblem(
-                        "policies/hilum.cedarschema",
-                        f"The action {action} cannot be asked: {'; '.join(result.diagnostics.errors)}.",
-                        "Give every action `principal: [Person, Service]` and the context "
-                        "{ purpose: String, break_glass: Bool, break_glass_facility?: String }.",
-                    )
-                )
-    if problems:
-        raise PoliciesRefused(tuple(problems))
-
-
 def _uid(asker: _Asker) -> dict[str, str]:
     return {"type": f"{NAMESPACE}::{'Person' if asker.kind == PERSON else 'Service'}", "id": asker.id}
 
@@ -335,9 +299,12 @@ def _principal_entities(asker: _Asker, vocabulary: Vocabulary) -> Any:
     return cedarpy.Entities.from_json_str(entities, vocabulary.schema)
 
 
+_ESCAPES = {'"': '\\"', "'": "\\'", "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
+
+
 def _quoted(text: str) -> str:
-    """A Cedar string literal."""
-    return '"' + "".join(c if c.isalnum() or c in " -_.:@/" else f"\\u{{{ord(c):x}}}" for c in text) + '"'
+    """A Cedar string literal in the one spelling that Cedar takes for an entity's id."""
+    return '"' + "".join(_ESCAPES.get(c, c if c.isprintable() else f"\\u{{{ord(c):x}}}") for c in text) + '"'
 
 
 def _hashable(value: object) -> object:

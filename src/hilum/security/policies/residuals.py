@@ -109,8 +109,10 @@ class Translator:
                 return Outcome(EVERYTHING if operand else NOTHING)
             case ".":
                 attribute = self._value(expression)
-                if isinstance(attribute, Attribute) and self._attributes.get(attribute.name) == "Bool":
-                    return Outcome(Equals(attribute.name, True), self._missing(attribute))
+                if isinstance(attribute, Attribute):
+                    if self._attributes.get(attribute.name) == "Bool":
+                        return Outcome(Equals(attribute.name, True), self._missing(attribute))
+                    return Outcome(NOTHING, EVERYTHING)  # What has no truth value is an error wherever it is asked for.
         raise Untranslatable(f"`{operator}`")
 
     def _logic(self) -> dict[str, Callable[[Any], Outcome]]:

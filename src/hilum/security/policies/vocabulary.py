@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cedarpy
@@ -18,8 +19,7 @@ NAMESPACE = "Hilum"
 PRINCIPALS = ("Person", "Service")
 _PRINCIPAL_ATTRIBUTES = {"actor": "String", "roles": "Set<String>", "facilities": "Set<String>"}
 _PRINCIPAL_OPTIONAL = {"supplier": "String", "department": "String"}
-_CONTEXT = {"purpose": "String", "break_glass": "Bool"}
-_CONTEXT_OPTIONAL = {"break_glass_facility": "String"}
+_CONTEXT = {"purpose": "operations", "break_glass": True, "break_glass_facility": "X"}
 VALUE_TYPES = {"String": str, "Long": int, "Bool": bool, "Set<String>": frozenset}
 _ENTITY = re.compile(r"^  entity (\w+)(?: in \[[^\]]*\])?(?: = \{\n(.*?)^  \})?;", re.MULTILINE | re.DOTALL)
 _ATTRIBUTE = re.compile(r'^    "?(\w+)"?(\??): (.+?),?$', re.MULTILINE)
@@ -60,6 +60,7 @@ class Vocabulary:
     """Action to the groups of actions it is in, itself included."""
 
     @classmethod
+    @lru_cache(8)
     def read(cls, text: str) -> Vocabulary:
         """The vocabulary of a schema; SchemaRefused when Cedar or the rules above refuse it."""
         try:
@@ -82,6 +83,8 @@ class Vocabulary:
         groups = _groups({action: re.findall(r'"([^"]+)"', above) for action, above, _ in actions})
         for name, attributes in entities.items():
             _check_resource(name, attributes)
+        for action, types in resources.items():
+            _check_action(schema, action, min(types))
         kinds = {name: {attribute: kind for attribute, (kind, _) in have.items()} for name, have in entities.items()}
         return cls(schema, kinds, resources, groups)
 
@@ -129,6 +132,24 @@ def _check_principal(name: str, attributes: Mapping[str, tuple[str, bool]] | Non
         raise SchemaRefused(
             f"The entity `{name}` is not what callers are.", f"Declare `entity {name} = {{ {shape} }};`."
         )
+
+
+def _check_action(schema: Any, action: str, resource_type: str) -> None:
+    """Every action must take the context that every question has, or nothing could be asked of it."""
+    for principal in PRINCIPALS:
+        asked = {
+            "principal": {"type": f"{NAMESPACE}::{principal}", "id": "check"},
+            "action": {"type": f"{NAMESPACE}::Action", "id": action},
+            "resource": {"type": f"{NAMESPACE}::{resource_type}", "id": "check"},
+        }
+        for context in (_CONTEXT, {k: v for k, v in _CONTEXT.items() if k != "break_glass_facility"}):
+            answer = cedarpy.is_authorized({**asked, "context": context}, "", [], schema)
+            if answer.decision is cedarpy.Decision.NoDecision:
+                raise SchemaRefused(
+                    f"The action `{action}` cannot be asked: {'; '.join(answer.diagnostics.errors)}.",
+                    "Give every action `principal: [Person, Service]` and the context "
+                    "{ purpose: String, break_glass: Bool, break_glass_facility?: String }.",
+                )
 
 
 def _check_resource(name: str, attributes: Mapping[str, tuple[str, bool]]) -> None:

@@ -37,7 +37,7 @@ system_app = typer.Typer(name="system", help="Stop and resume deliveries to a sy
 SystemArgument = Annotated[str, typer.Argument(metavar="NAME", help="The system, as the estate names it.")]
 WORDS = {
     "answers": "[green]● answers[/]", "away": "[red]✖ away[/]", "probing": "[yellow]◐ probing[/]", "held": "[magenta]■ held[/]",
-    "unknown": "[dim]○ not spoken to[/]", "running": "[green]● running[/]", "silent": "[red]✖ silent[/]", "stopped": "[dim]○ stopped[/]",
+    "throttled": "[yellow]◔ throttled[/]", "unknown": "[dim]○ not spoken to[/]", "running": "[green]● running[/]", "silent": "[red]✖ silent[/]", "stopped": "[dim]○ stopped[/]",
     "dead": "[red]✖ dead[/]",
 }  # fmt: skip
 ONLY_SENDS = "[dim]○ only sends[/]"
@@ -89,11 +89,10 @@ def _show(out: Console, seen: Overview) -> None:
         ("parked", True),
     )
     for system in seen.systems:
-        problem = (
-            f" [dim]{escape(system.last_error)}[/]"
-            if system.last_error is not None and system.state != "answers"
-            else ""
-        )
+        why = system.last_error if system.state != "answers" else None
+        if system.state == "throttled":
+            why = f"{system.throttled_why}; everybody waits until {moment(system.throttled_until)}"
+        problem = f" [dim]{escape(why)}[/]" if why is not None else ""
         last = ago(system.last_at, seen.at) if system.channels else "–"
         systems.add_row(
             escape(system.name), (ONLY_SENDS if system.state == "unknown" and system.channels else WORDS[system.state]) + problem, *(_number(n) for n in (system.received, system.refused, system.duplicates)), last,

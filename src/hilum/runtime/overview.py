@@ -35,7 +35,8 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class SystemStanding:
-    """One external system. ``state``: answers, away (circuit open), probing, held (by a person) or unknown (never spoken to)."""
+    """One external system. ``state``: answers, throttled (it asked us to wait), away (circuit open), probing, held (by a
+    person) or unknown (never spoken to)."""
 
     name: str
     title: str
@@ -44,6 +45,8 @@ class SystemStanding:
     state: str
     last_error: str | None
     retry_at: datetime | None
+    throttled_until: datetime | None
+    throttled_why: str | None
     channels: tuple[Channel, ...]
     deliveries_open: int
     deliveries_refused: int
@@ -150,7 +153,7 @@ class Overview:
         """The state of the whole in a word: well, waiting (people or systems must act) or broken (a defect, nobody working)."""
         if any(f.cases["stopped"] for f in self.flows) or not any(e.state == "running" for e in self.executors):
             return "broken"
-        if self.totals.items or any(s.state in ("away", "held", "probing") for s in self.systems):
+        if self.totals.items or any(s.state in ("away", "held", "probing", "throttled") for s in self.systems):
             return "waiting"
         return "well"
 
@@ -163,7 +166,7 @@ async def read_overview(
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return Overview(
             at=now,
-            systems=await _systems(connection, estate),
+            systems=await _systems(connection, estate, now),
             flows=await _flows(connection, estate),
             feeds=await _feeds(connection, estate),
             queue=tuple(await list_items(connection, now=now, limit=queue_lines)),
@@ -173,7 +176,7 @@ async def read_overview(
         )
 
 
-async def _systems(connection: asyncpg.Connection, estate: Estate | None) -> tuple[SystemStanding, ...]:
+async def _systems(connection: asyncpg.Connection, estate: Estate | None, now: datetime) -> tuple[SystemStanding, ...]:
     channels: dict[str, list[Channel]] = {}
     for row in await connection.fetch("SELECT * FROM hilum.channel ORDER BY system, transport"):
         channels.setdefault(row["system"], []).append(
@@ -203,15 +206,19 @@ async def _systems(connection: asyncpg.Connection, estate: Estate | None) -> tup
     for name in names:
         spec = estate.systems.get(name) if estate is not None else None
         counts = deliveries.get(name, {})
+        breaker = breakers.get(name)
+        throttled = breaker is not None and breaker["throttled_until"] is not None and breaker["throttled_until"] > now
         standing.append(
             SystemStanding(
                 name=name,
                 title=spec.title if spec is not None else "",
                 criticality=spec.criticality if spec is not None else "",
                 owner=spec.owner if spec is not None else "",
-                state=_breaker_word(breakers.get(name), spoken_to=bool(counts)),
-                last_error=breakers[name]["last_error"] if name in breakers else None,
-                retry_at=breakers[name]["retry_at"] if name in breakers else None,
+                state=_breaker_word(breaker, spoken_to=bool(counts), throttled=throttled),
+                last_error=breaker["last_error"] if breaker is not None else None,
+                retry_at=breaker["retry_at"] if breaker is not None else None,
+                throttled_until=breaker["throttled_until"] if breaker is not None and throttled else None,
+                throttled_why=breaker["throttled_why"] if breaker is not None and throttled else None,
                 channels=tuple(channels.get(name, ())),
                 deliveries_open=sum(counts.get(s, 0) for s in OPEN_DELIVERIES),
                 deliveries_refused=counts.get("rejected", 0) + counts.get("dead", 0),
@@ -222,12 +229,12 @@ async def _systems(connection: asyncpg.Connection, estate: Estate | None) -> tup
     return tuple(standing)
 
 
-def _breaker_word(row: asyncpg.Record | None, *, spoken_to: bool) -> str:
+def _breaker_word(row: asyncpg.Record | None, *, spoken_to: bool, throttled: bool) -> str:
     if row is None:
         return "answers" if spoken_to else "unknown"
     if row["held"]:
         return "held"
-    return {"open": "away", "half_open": "probing"}.get(row["state"], "answers")
+    return {"open": "away", "half_open": "probing"}.get(row["state"], "throttled" if throttled else "answers")
 
 
 async def _flows(connection: asyncpg.Connection, estate: Estate | None) -> tuple[FlowStanding, ...]:

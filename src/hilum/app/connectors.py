@@ -1,45 +1,76 @@
-"""The kinds of connector this installation has: one line for each, and one place that makes them."""
+"""The kinds of connector this installation has: one line for each, and one place that makes them, behind the egress guard."""
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hilum.app.told import now
 from hilum.authoring.estate import Estate, SystemSpec
+from hilum.authoring.estate_transport import ClientTls, is_loopback
 from hilum.connectors.billing_hl7v2 import BillingHl7
 from hilum.connectors.http_feed import HttpFeed
 from hilum.connectors.inventory_rest import InventoryRest
 from hilum.connectors.tryton import TrytonErp
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.rate import Pace
+from hilum.security.certificates import Certificate
+from hilum.security.egress import BadAddress, Egress, Target, plain_host, target
+from hilum.security.egress_http import GuardedTransport
 from hilum.security.secrets import resolve_secret
+from hilum.security.tls import client_context
 from hilum.transports.mllp import MllpClient
 
-Build = Callable[[SystemSpec, Mapping[str, Any], Callable[[str], str]], Any]
+Saw = Callable[[str, str, Certificate], None]
+"""Told of a system, the host and the certificate by which it proved to be that system."""
 
 
-def _tryton(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
+@dataclass(frozen=True)
+class Way:
+    """How one system is reached: where it is, the guard before it, and TLS when its address asks for it."""
+
+    target: Target
+    egress: Egress
+    tls: ssl.SSLContext | None
+    server_name: str | None
+
+    def http(self, connections: int = 16) -> GuardedTransport:
+        return GuardedTransport(self.egress, tls=self.tls, name=self.server_name, connections=connections)
+
+
+Build = Callable[[SystemSpec, Mapping[str, Any], Callable[[str], str], Way], Any]
+
+
+def _tryton(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
     return TrytonErp(
         connect["url"], connect["database"], secret(connect["credentials"]), timeout_seconds=spec.policy.timeout_seconds,
-        system=spec.name,
+        system=spec.name, transport=way.http(),
     )  # fmt: skip
 
 
-def _inventory(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
-    return InventoryRest(connect["url"], secret(connect["token"]), timeout_seconds=spec.policy.timeout_seconds)
+def _inventory(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+    return InventoryRest(
+        connect["url"], secret(connect["token"]), timeout_seconds=spec.policy.timeout_seconds, transport=way.http()
+    )
 
 
-def _billing(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
-    host, _, port = connect["url"].removeprefix("mllp://").partition(":")
-    client = MllpClient(host, int(port), system=spec.name, ack_timeout_seconds=spec.policy.timeout_seconds)
+def _billing(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+    client = MllpClient(
+        way.target.host, way.target.port, system=spec.name, ack_timeout_seconds=spec.policy.timeout_seconds,
+        ssl=way.tls, server_hostname=way.server_name, egress=way.egress,
+    )  # fmt: skip
     return BillingHl7(client.exchange, clock=now, ping=client.ping, close=client.close, system=spec.name)
 
 
-def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str]) -> Any:
-    return HttpFeed(connect["url"], connections=spec.policy.concurrency, timeout_seconds=spec.policy.timeout_seconds)
+def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+    return HttpFeed(
+        connect["url"], connections=spec.policy.concurrency, timeout_seconds=spec.policy.timeout_seconds,
+        tls=way.tls, egress=way.egress, server_name=way.server_name,
+    )  # fmt: skip
 
 
 CONNECTORS: dict[str, Build] = {
@@ -48,10 +79,33 @@ CONNECTORS: dict[str, Build] = {
     "billing_hl7v2": _billing,
     "http_feed": _http_feed,
 }
+SCHEMES: dict[str, tuple[str, ...]] = {"billing_hl7v2": ("mllp", "mllps")}
+"""What an address of the kind begins with; all others speak HTTP."""
 
 
-def connect(estate: Estate, data: Path) -> Connections:
-    """Reach every system that has a ``[connect]``."""
+def way_to(spec: SystemSpec, data: Path, saw: Saw | None = None) -> Way:
+    """The guarded way to a system by its ``url``, ``[connect.tls]`` and ``[egress]``. ``BadAddress`` when it is no plain one."""
+    where = target(spec.connect["url"], SCHEMES.get(spec.connect["connector"], ("http", "https")))
+    if not where.secure and not is_loopback(where.host) and not str(spec.connect.get("insecure", "")).strip():
+        raise BadAddress(
+            f"system {spec.name} would be spoken to unencrypted; write `insecure` in [connect] with the reason"
+        )
+    given = spec.connect.get("tls")
+    tls = ClientTls.model_validate(given) if given is not None else None
+    more = [target(f"https://{address}", ("https",)) for address in spec.egress.hosts]
+    egress = Egress(
+        spec.name,
+        [(where.host, where.port), *((plain_host(t.host), t.port) for t in more)],
+        networks=spec.egress.ranges(),
+        max_answer_bytes=spec.egress.max_answer_bytes,
+        on_certificate=(lambda host, certificate: saw(spec.name, host, certificate)) if saw is not None else None,
+    )
+    context = client_context(tls, data) if where.secure else None
+    return Way(where, egress, context, tls.server_name if tls is not None else None)
+
+
+def connect(estate: Estate, data: Path, saw: Saw | None = None) -> Connections:
+    """Reach every system that has a ``[connect]``; ``saw`` is told of the certificates they present."""
 
     def secret(reference: str) -> str:
         return resolve_secret(reference, data)
@@ -59,7 +113,7 @@ def connect(estate: Estate, data: Path) -> Connections:
     made = {}
     for name, spec in estate.systems.items():
         if spec.connect:
-            connector = CONNECTORS[spec.connect["connector"]](spec, spec.connect, secret)
+            connector = CONNECTORS[spec.connect["connector"]](spec, spec.connect, secret, way_to(spec, data, saw))
             pace = Pace(spec.policy.rate_per_second, monotonic=time.monotonic)
             made[name] = Connection(name, connector, spec.policy, pace.turn)
     return Connections(made)

@@ -6,6 +6,7 @@ import asyncio
 
 import asyncpg
 
+from hilum.app.doors import http_door
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate
 from hilum.transports.http import serve
@@ -15,7 +16,8 @@ async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asy
     """Show people what is going on."""
     from hilum.tower.app import tower_app
 
-    door = await serve(tower_app(pool, estate, now), "127.0.0.1", told.port)
-    ready(told, {"address": f"http://127.0.0.1:{door.port}/"})
+    host, tls = http_door(estate, "tower", told.data)
+    door = await serve(tower_app(pool, estate, now), host, told.port, tls=tls)
+    ready(told, {"address": f"{door.url}/"})
     await stop.wait()
     await door.stop()

@@ -20,6 +20,7 @@ from hilum.governance.rules.mappings import accepted, mapping_problems
 from hilum.governance.rules.queues import queue_problems
 from hilum.governance.rules.secrecy import secrecy_problems
 from hilum.governance.rules.systems import system_problems
+from hilum.governance.rules.transports import transport_problems
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
         return
     yield from _time_zone(loaded)
     yield from system_problems(loaded, reached, known_connectors)
+    yield from transport_problems(loaded)
     yield from contract_problems(loaded)
     yield from api_problems(loaded)
     yield from mapping_problems(loaded)

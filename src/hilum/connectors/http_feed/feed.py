@@ -17,6 +17,7 @@ import orjson
 
 from hilum.authoring.failures import Refused, Rejected, Unavailable
 from hilum.connectors.http_feed.pool import Answer, Job, Pool
+from hilum.security.egress import Egress
 
 RECEIPT_CHARACTERS = 200
 _LATER = frozenset({408, 425, 429})
@@ -47,6 +48,8 @@ class HttpFeed:
         token: str | None = None,
         system: str = "",
         tls: ssl.SSLContext | None = None,
+        egress: Egress | None = None,
+        server_name: str | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or parts.hostname is None:
@@ -64,6 +67,8 @@ class HttpFeed:
             timeout_seconds=timeout_seconds,
             tls=tls if secure else None,
             system=self._system,
+            egress=egress,
+            server_name=server_name,
         )
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         authority = parts.netloc.rpartition("@")[2]

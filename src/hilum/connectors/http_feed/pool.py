@@ -17,6 +17,7 @@ from typing import cast
 import httptools
 
 from hilum.authoring.failures import Unavailable
+from hilum.security.egress import Egress, EgressRefused
 
 MAX_ANSWER_BYTES = 65_536
 """More of an answer's body is read and dropped: a feed's receipt is short."""
@@ -200,8 +201,12 @@ class Pool:
         timeout_seconds: float,
         tls: ssl.SSLContext | None,
         system: str,
+        egress: Egress | None = None,
+        server_name: str | None = None,
     ) -> None:
         self.system = system
+        self._egress = egress
+        self._server_name = server_name
         self._host = host
         self._port = port
         self._size = size
@@ -287,11 +292,18 @@ class Pool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self), self._host, self._port, ssl=self._tls
-                )
+                if self._egress is not None:
+                    _, connection = await self._egress.dial(
+                        lambda: _Connection(self), self._host, self._port, tls=self._tls, name=self._server_name
+                    )
+                else:
+                    _, connection = await loop.create_connection(
+                        lambda: _Connection(self), self._host, self._port, ssl=self._tls
+                    )
         except TimeoutError:
             return None, f"no connection within {self._timeout_seconds:g} s"
+        except EgressRefused as refused:
+            return None, str(refused)
         except (OSError, UnicodeError) as error:
             # The operating system's words name the address and the reason, nothing of the message.
             return None, "no connection: " + (getattr(error, "strerror", None) or type(error).__name__)

@@ -10,6 +10,7 @@ import orjson
 from hilum.authoring.failures import Refused, StockBelowZero, Unavailable
 from hilum.model.identifiers import ItemNumber, LocationCode
 from hilum.model.supply import Movement, Shelf
+from hilum.security.egress_http import why_refused
 
 INSUFFICIENT = "insufficient"
 """The last part of the problem type by which the platform says that a shelf holds less than was to be taken."""
@@ -24,7 +25,14 @@ class InventoryRest:
     idempotent_commands: ClassVar[frozenset[str]] = frozenset({"take"})
 
     def __init__(
-        self, url: str, token: str, timeout_seconds: float = 5.0, *, system: str = "stock", connections: int = 16
+        self,
+        url: str,
+        token: str,
+        timeout_seconds: float = 5.0,
+        *,
+        system: str = "stock",
+        connections: int = 16,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._system = system
         self._http = httpx2.AsyncClient(
@@ -32,6 +40,7 @@ class InventoryRest:
             headers={"authorization": f"Bearer {token}", "accept": "application/json"},
             timeout=timeout_seconds,
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+            transport=transport,
             trust_env=False,  # A proxy of the environment must not see stock movements.
         )
 
@@ -88,7 +97,8 @@ class InventoryRest:
         except httpx2.TimeoutException as error:
             raise Unavailable(self._system, f"no answer in time ({type(error).__name__})") from None
         except httpx2.TransportError as error:
-            raise Unavailable(self._system, f"connection failed ({type(error).__name__})") from None
+            reason = why_refused(error) or f"connection failed ({type(error).__name__})"
+            raise Unavailable(self._system, reason) from None
         if answer.status_code >= 500 or answer.status_code in _LATER:
             after = answer.headers.get("retry-after", "")
             raise Unavailable(

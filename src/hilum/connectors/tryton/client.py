@@ -19,6 +19,7 @@ import httpx2
 
 from hilum.authoring.failures import ErpRefused, Unavailable
 from hilum.connectors.tryton import wire
+from hilum.security.egress_http import why_refused
 
 Record = dict[str, Any]
 Domain = Sequence[Any]
@@ -54,6 +55,7 @@ class TrytonRest:
         rng: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         lock_attempts: int = 6,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.context: dict[str, Any] = {}
         self._system = system
@@ -67,6 +69,7 @@ class TrytonRest:
             # Without gzip among them, trytond 8.2 says of longer answers that they are gzip when they are not.
             headers={"Authorization": f"Bearer {key}", "Accept-Encoding": "gzip", "Accept-Language": "en"},
             timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, 5.0)),
+            transport=transport,
         )
 
     async def close(self) -> None:
@@ -159,8 +162,8 @@ class TrytonRest:
             )
         except httpx2.TimeoutException:
             raise Unavailable(self._system, f"no answer within {self._timeout_seconds:g} s") from None
-        except httpx2.ConnectError:
-            raise Unavailable(self._system, "the connection was refused") from None
+        except httpx2.ConnectError as error:
+            raise Unavailable(self._system, why_refused(error) or "the connection was refused") from None
         except (httpx2.TransportError, httpx2.DecodingError) as broken:
             raise Unavailable(
                 self._system, f"the connection broke before the answer ({type(broken).__name__})"

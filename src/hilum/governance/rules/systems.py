@@ -1,9 +1,8 @@
-"""Systems are owned, described and reachable; what they listen on is free, local and signed."""
+"""Systems are owned, described and reachable; what they listen on is free."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import ip_address
 
 from hilum.authoring.estate import SystemSpec
 from hilum.authoring.flow import CRITICALITIES
@@ -96,22 +95,9 @@ def _doors(loaded: Loaded) -> Iterator[EstateProblem]:
                     f"{name} listens on port {mllp.port}, and so does {other}.",
                     "Give each system a port of its own: the port says who is speaking.",
                 )
-            if not _is_loopback(mllp.host):
-                yield EstateProblem(
-                    loaded.places.toml(file, "listen", "mllp", "host"),
-                    f"{name} listens on {mllp.host}, where other machines reach it, and MLLP here has no TLS.",
-                    "Listen on 127.0.0.1 and let a TLS proxy on this machine take the connections.",
-                )
         if webhook is not None and (other := taken.setdefault(webhook.path, name)) != name:
             yield EstateProblem(
                 loaded.places.toml(file, "listen", "webhook", "path"),
                 f"{name} takes webhooks at {webhook.path}, and so does {other}.",
                 "Give each system a path of its own: the path says who is speaking.",
             )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

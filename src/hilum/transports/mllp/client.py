@@ -9,6 +9,7 @@ from typing import Self, cast
 
 from hilum.authoring.failures import Unavailable
 from hilum.formats.hl7v2 import Code, HL7Error, HL7ParseError, Message, header_of
+from hilum.security.egress import Egress
 from hilum.transports.mllp.framing import END, START_BYTE, frame
 
 
@@ -35,6 +36,7 @@ class MllpClient:
         ack_timeout_seconds: float = 30.0,
         connections: int = 1,
         max_ack_bytes: int = 1_048_576,
+        egress: Egress | None = None,
     ) -> None:
         if connections < 1:
             raise ValueError("a client needs at least one connection")
@@ -46,6 +48,7 @@ class MllpClient:
         self._connect_timeout_seconds = connect_timeout_seconds
         self._ack_timeout_seconds = ack_timeout_seconds
         self._max_ack_bytes = max_ack_bytes
+        self._egress = egress
         self._turns = asyncio.Semaphore(connections)
         self._idle: list[_Line] = []
         self._closed = False
@@ -122,13 +125,19 @@ class MllpClient:
             raise Unavailable(self._system, "this client has been closed")
         try:
             async with asyncio.timeout(self._connect_timeout_seconds):
-                _, line = await asyncio.get_running_loop().create_connection(
-                    lambda: _Line(self._max_ack_bytes),
-                    self._host,
-                    self._port,
-                    ssl=self._ssl,
-                    server_hostname=self._server_hostname if self._ssl is not None else None,
-                )
+                if self._egress is not None:
+                    _, line = await self._egress.dial(
+                        lambda: _Line(self._max_ack_bytes),
+                        self._host, self._port, tls=self._ssl, name=self._server_hostname,
+                    )  # fmt: skip
+                else:
+                    _, line = await asyncio.get_running_loop().create_connection(
+                        lambda: _Line(self._max_ack_bytes),
+                        self._host,
+                        self._port,
+                        ssl=self._ssl,
+                        server_hostname=self._server_hostname if self._ssl is not None else None,
+                    )
         except TimeoutError:
             raise Unavailable(self._system, f"no connection within {self._connect_timeout_seconds:g} s") from None
         except OSError as error:  # Certificate failures are OSErrors too.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 import typer
 
 from hilum.cli.acknowledge import ack
+from hilum.cli.api import api_app
 from hilum.cli.audit import audit_app
 from hilum.cli.check import check_command
 from hilum.cli.convert import convert
@@ -33,6 +34,7 @@ def application(*, known_connectors: Collection[str], reconcile: Callable[..., N
     app.command()(demo)
     app.command()(up)
     app.command("check")(check_command(known_connectors))
+    app.add_typer(api_app, name="api")
     app.command()(send)
     app.command()(parse)
     app.command()(validate)

@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 from starlette.applications import Starlette
 
+from hilum.app.doors import http_door, refuse_exposed
+from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate, MllpListen, WebhookListen
 from hilum.runtime.channels import Channels
@@ -18,9 +20,10 @@ from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.loops import standing
 from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
 from hilum.security.secrets import resolve_secret
+from hilum.security.tls import server_context
 from hilum.store.partitions import ensure_partitions
 from hilum.transports.http import serve
-from hilum.transports.mllp import MllpListener, Violation
+from hilum.transports.mllp import MllpListener, Peer, Violation
 from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, webhook_app
 
 log = logging.getLogger(__name__)
@@ -28,9 +31,11 @@ log = logging.getLogger(__name__)
 
 async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
     """Open every door of the estate."""
+    refuse_exposed(estate)
     async with pool.acquire() as connection:
         await ensure_partitions(connection, now().date())
-    intake = Intake(pool, name=told.name, clock=now)
+    protection = await protection_of(told, estate, pool)
+    intake = Intake(pool, protection, name=told.name, clock=now)
     await intake.start()
     reader = Reader(estate)
     channels = Channels(pool, intake, clock=now)
@@ -38,19 +43,24 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     addresses: dict[str, str] = {}
     for system, spec in estate.systems.items():
         if spec.listen.mllp is not None:
-            listener = _mllp_listener(system, spec.listen.mllp, intake, reader, channels)
-            port = await listener.start(spec.listen.mllp.host, spec.listen.mllp.port)
-            addresses[f"{system}/mllp"] = f"mllp://{spec.listen.mllp.host}:{port}"
+            listen = spec.listen.mllp
+            listener = _mllp_listener(system, listen, intake, reader, channels)
+            tls = server_context(listen.tls, told.data) if listen.tls is not None else None
+            port = await listener.start(listen.host, listen.port, tls)
+            addresses[f"{system}/mllp"] = f"{'mllp' if tls is None else 'mllps'}://{listen.host}:{port}"
             closing.append(listener.stop)
     hooks = {name: spec.listen.webhook for name, spec in estate.systems.items() if spec.listen.webhook is not None}
     if hooks:
-        door = await serve(_webhook_app(told, hooks, intake, reader, channels), "127.0.0.1", told.port)
+        host, secured = http_door(estate, "webhook", told.data)
+        door = await serve(_webhook_app(told, hooks, intake, reader, channels), host, told.port, tls=secured)
         for system, hook in hooks.items():
-            addresses[f"{system}/webhook"] = f"http://127.0.0.1:{door.port}{hook.path}"
+            addresses[f"{system}/webhook"] = f"{door.url}{hook.path}"
         closing.append(door.stop)
     for place, address in addresses.items():
         system, _, transport = place.partition("/")
         await channels.declare(system, transport, address)
+    fresh = protection.sealer.keyring.refresh
+    keys = asyncio.create_task(standing("data keys", fresh, every_seconds=10.0))
     counting = asyncio.create_task(standing("channel counts", channels.run_once, every_seconds=1.0))
     ready(told, {"shard": intake.shard, "addresses": addresses})
     await stop.wait()
@@ -58,6 +68,7 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         await close()
     await intake.stop()
     counting.cancel()
+    keys.cancel()
     await channels.run_once()
 
 
@@ -81,7 +92,15 @@ def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Read
         idle_timeout_seconds=listen.idle_timeout_seconds,
         frame_timeout_seconds=listen.frame_timeout_seconds,
         max_connections=listen.max_connections,
+        admits=lambda peer: _known(peer, listen),
     )
+
+
+def _known(peer: Peer, listen: MllpListen) -> bool:
+    """Whether the port is this peer's: its certificate is one that the system is bound to, or the port asks for none."""
+    if listen.tls is None or not listen.tls.peers:
+        return True
+    return peer.certificate is not None and any(peer.certificate.matches(name) for name in listen.tls.peers)
 
 
 def _webhook_app(

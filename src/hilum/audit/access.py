@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 
 READ, SEARCH, EXPORT, REPLAY = "read", "search", "export", "replay"
 POLICY, APPROVAL, LOGIN, LOGOUT, DENIAL = "policy_change", "approval", "login", "logout", "denial"
-BREAK_GLASS, ADMINISTRATION = "break_glass", "administration"
-KINDS = frozenset({READ, SEARCH, EXPORT, REPLAY, POLICY, APPROVAL, LOGIN, LOGOUT, DENIAL, BREAK_GLASS, ADMINISTRATION})
+BREAK_GLASS, ADMINISTRATION, CHANGE = "break_glass", "administration", "change"
+KINDS = frozenset(
+    {READ, SEARCH, EXPORT, REPLAY, POLICY, APPROVAL, LOGIN, LOGOUT, DENIAL, BREAK_GLASS, ADMINISTRATION, CHANGE}
+)
 """What is recorded; the entry's action is ``access.<kind>``."""
 
 SUBJECTS_AN_ENTRY = 200

@@ -1,0 +1,161 @@
+"""Same key, same answer (draft-ietf-httpapi-idempotency-key-header): a repeated write is answered, not done again.
+
+The row is leased before the handler runs and holds the answer afterwards. A process that was killed in between leaves a
+lease that ends; the repeat then runs the handler again, and its commands, whose keys are made of this one, find the effect
+that was made. Answers of the server's own failure (5xx) are not kept: the repeat is meant to try again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import asyncpg
+import orjson
+
+from hilum.gateway.ports import Sealer
+from hilum.gateway.problems import Headers, Refusal, retry_after
+
+RETENTION = timedelta(hours=24)
+LEASE_MARGIN_SECONDS = 5.0
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+_BEGIN = """
+    INSERT INTO api_idempotency AS i (caller, operation, key, fingerprint, state, leased_until, created_at, expires_at)
+    VALUES ($1, $2, $3, $4, 'running', $5, $6, $7)
+    ON CONFLICT (caller, operation, key) DO UPDATE
+       SET fingerprint = excluded.fingerprint, state = 'running', fence = i.fence + 1, status = NULL, headers = NULL,
+           body = NULL, sealed = false, leased_until = excluded.leased_until, created_at = excluded.created_at,
+           expires_at = excluded.expires_at
+     WHERE i.expires_at <= excluded.created_at
+        OR (i.state = 'running' AND i.leased_until <= excluded.created_at AND i.fingerprint = excluded.fingerprint)
+    RETURNING fence
+"""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The right to run the handler for a key. ``name`` is the same for every repeat of the same request."""
+
+    caller: str
+    operation: str
+    key: bytes
+    fence: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The answer of the first request with the key."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def key_in(header: str | None, *, required: bool) -> str | None:
+    """The key of a request; both the draft's quoted text and the bare one that most clients send are taken."""
+    if header is None:
+        if required:
+            raise Refusal("idempotency-key-missing")
+        return None
+    key = header[1:-1] if len(header) > 2 and header[0] == header[-1] == '"' else header
+    if not _KEY.fullmatch(key):
+        raise Refusal("malformed", "an Idempotency-Key has 1 to 255 visible ASCII characters")
+    return key
+
+
+def fingerprint(method: str, path: bytes, query: bytes, body: bytes, if_match: str | None) -> bytes:
+    """What has to be the same when a key is repeated; parts are told apart by their lengths."""
+    digest = sha256()
+    for part in (method.encode(), path, query, body, b"" if if_match is None else if_match.encode()):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()
+
+
+class IdempotencyKeys:
+    """The keys of all callers, shared by every process of the door."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        clock: Callable[[], datetime],
+        sealer: Sealer | None = None,
+        retention: timedelta = RETENTION,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._sealer = sealer
+        self._retention = retention
+
+    async def begin(
+        self, caller: str, operation: str, key: str, print_: bytes, *, timeout_seconds: float
+    ) -> Begun | Replayed:
+        """Lease the key, or give the answer it has. ``Refusal`` 422 for another request, 409 while the first still runs."""
+        now = self._clock()
+        digest = sha256(key.encode()).digest()
+        until = now + timedelta(seconds=timeout_seconds + LEASE_MARGIN_SECONDS)
+        for _ in range(3):
+            fence = await self._pool.fetchval(
+                _BEGIN, caller, operation, digest, print_, until, now, now + self._retention
+            )
+            if fence is not None:
+                whose = sha256(f"{caller}\0{key}".encode()).hexdigest()[:24]
+                name = f"api/{operation}/{whose}-{print_[:6].hex()}"
+                return Begun(caller, operation, digest, fence, name)
+            row = await self._pool.fetchrow(
+                """SELECT fingerprint, state, leased_until, status, headers, body, sealed FROM api_idempotency
+                    WHERE caller = $1 AND operation = $2 AND key = $3""",
+                caller, operation, digest,
+            )  # fmt: skip
+            if row is None:
+                continue  # Given back between the two statements: take it.
+            if row["fingerprint"] != print_:
+                raise Refusal("key-reused")
+            if row["state"] == "running":
+                left = (row["leased_until"] - now).total_seconds()
+                raise Refusal("still-running", headers=(retry_after(min(left, 2.0)),))
+            return await self._replayed(row, caller, operation)
+        raise Refusal("still-running", headers=(retry_after(1),))
+
+    async def finish(self, begun: Begun, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Keep the answer, unless another process has taken the key over meanwhile: then its answer counts."""
+        sealed = self._sealer is not None and bool(body)
+        if self._sealer is not None and body:
+            body = await self._sealer.seal(body, _context(begun.caller, begun.operation))
+        told = orjson.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers])
+        await self._pool.execute(
+            """UPDATE api_idempotency SET state = 'answered', status = $5, headers = $6, body = $7, sealed = $8
+                WHERE caller = $1 AND operation = $2 AND key = $3 AND fence = $4 AND state = 'running'""",
+            begun.caller, begun.operation, begun.key, begun.fence, status, told, body, sealed,
+        )  # fmt: skip
+
+    async def give_back(self, begun: Begun) -> None:
+        """The handler ended without an answer worth keeping: a repeat runs it at once."""
+        await self._pool.execute(
+            """DELETE FROM api_idempotency
+                WHERE caller = $1 AND operation = $2 AND key = $3 AND fence = $4 AND state = 'running'""",
+            begun.caller, begun.operation, begun.key, begun.fence,
+        )  # fmt: skip
+
+    async def forget_expired(self) -> int:
+        """Remove what is past its retention. Returns how many."""
+        done: str = await self._pool.execute("DELETE FROM api_idempotency WHERE expires_at <= $1", self._clock())
+        return int(done.rpartition(" ")[2])
+
+    async def _replayed(self, row: asyncpg.Record, caller: str, operation: str) -> Replayed:
+        body: bytes = row["body"]
+        if row["sealed"]:
+            if self._sealer is None:
+                raise RuntimeError("an answer was sealed, and this process has no key to open it with")
+            body = await self._sealer.open(body, _context(caller, operation))
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in orjson.loads(row["headers"])]
+        return Replayed(row["status"], headers, body)
+
+
+def _context(caller: str, operation: str) -> str:
+    return f"api_idempotency:{caller}:{operation}"

@@ -121,7 +121,12 @@ def _webhook_app(
         return receipt.subject
 
     doors = {
-        hook.path: Hook(system, resolve_secret(hook.secret, told.data), max_body_bytes=hook.max_body_bytes)
+        hook.path: Hook(
+            system,
+            resolve_secret(hook.secret, told.data),
+            max_body_bytes=hook.max_body_bytes,
+            previous_secret=resolve_secret(hook.previous_secret, told.data) if hook.previous_secret else None,
+        )
         for system, hook in hooks.items()
     }
     return webhook_app(doors, accept=accept, refuse=refuse, clock=now)

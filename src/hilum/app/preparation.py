@@ -30,7 +30,8 @@ def _need_secrets(estate: Estate, data: Path) -> None:
     """All secrets that are missing, at once and before anything starts."""
     problems = []
     for name, spec in estate.systems.items():
-        hook = [spec.listen.webhook.secret] if spec.listen.webhook is not None else []
+        listen = spec.listen.webhook
+        hook = [s for s in (listen.secret, listen.previous_secret) if s is not None] if listen is not None else []
         for reference in (*hook, *(v for v in spec.connect.values() if isinstance(v, str) and is_reference(v))):
             try:
                 resolve_secret(reference, data)

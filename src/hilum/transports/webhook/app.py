@@ -34,13 +34,21 @@ RETRY_AFTER_SECONDS = 5
 
 @dataclass(frozen=True)
 class Hook:
-    """One system's webhook. ``secret`` as Standard Webhooks write it (``whsec_`` and base64); limits per request."""
+    """One system's webhook. ``secret`` as Standard Webhooks write it (``whsec_`` and base64); limits per request.
+
+    ``previous_secret`` is taken too: while a sender changes its secret, what it signed before is still on its way.
+    """
 
     system: str
     secret: str = field(repr=False)
     max_body_bytes: int = 1_048_576
     body_timeout_seconds: float = 10.0
     tolerance_seconds: float = 300.0
+    previous_secret: str | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.secret,) if self.previous_secret is None else (self.secret, self.previous_secret)
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class RefusedRequest:
-    """A request that never became a message. ``reason``: signature, size, slow, cut or json."""
+    """A request that never became a message. ``reason``: signature, size, slow, cut, encoding or json."""
 
     hook: Hook
     reason: str
@@ -82,6 +90,7 @@ _TITLES = {
     "size": "The body is too large",
     "slow": "The body did not arrive in time",
     "cut": "The connection ended within the body",
+    "encoding": "A compressed body is not taken",
     "json": "The body is not JSON",
     "content": "The content is refused",
     "unavailable": "The message could not be stored; send it again",
@@ -151,6 +160,9 @@ async def _take(
 async def _read(request: Request, hook: Hook) -> bytes:
     """The body, never more of it in memory than the limit and one chunk."""
     limit = hook.max_body_bytes
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        # Nothing is unpacked for whoever has not signed yet, and what was signed are the bytes as they are sent.
+        raise _Refused(415, "encoding", "send the body as it was signed, without Content-Encoding", b"")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
         raise _Refused(413, "size", f"at most {limit} bytes are taken", b"")
@@ -171,7 +183,7 @@ async def _read(request: Request, hook: Hook) -> bytes:
 
 def _check(body: bytes, headers: Mapping[str, str], hook: Hook, now: datetime) -> None:
     try:
-        verify(hook.secret, body, headers, now=now, tolerance_seconds=hook.tolerance_seconds)
+        verify(hook.secrets, body, headers, now=now, tolerance_seconds=hook.tolerance_seconds)
     except BadSignature as error:
         raise _Refused(401, "signature", str(error), body) from None
     try:
@@ -181,14 +193,14 @@ def _check(body: bytes, headers: Mapping[str, str], hook: Hook, now: datetime) -
 
 
 def _problem(status: int, reason: str, detail: str, reference: str) -> Response:
-    """An RFC 9457 problem document; after 408 and 413 what is left of the request is not read."""
+    """An RFC 9457 problem document; after 408, 413 and 415 what is left of the request is not read."""
     document: dict[str, object] = {"type": f"urn:hilum:problem:{reason}", "title": _TITLES[reason], "status": status}
     if detail:
         document["detail"] = detail
     if reference:
         document["instance"] = f"urn:hilum:message:{reference}"
     headers = {}
-    if status in (408, 413):
+    if status in (408, 413, 415):
         headers["connection"] = "close"
     if status == 503:
         headers["retry-after"] = str(RETRY_AFTER_SECONDS)

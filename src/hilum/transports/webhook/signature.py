@@ -9,10 +9,13 @@ from __future__ import annotations
 import binascii
 import hmac
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from standardwebhooks import Webhook
+
+_MOST_SIGNATURES = 10
+"""A sender that changes its secret sends two; comparing thousands is work that an attacker would order."""
 
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
@@ -21,8 +24,14 @@ class BadSignature(Exception):
     """The request is not shown to come from the holder of the secret; the text says which check failed."""
 
 
-def verify(secret: str, body: bytes, headers: Mapping[str, str], *, now: datetime, tolerance_seconds: float) -> None:
-    """Return when one of the signatures is good; raise ``BadSignature`` otherwise. Header names are lower case."""
+def verify(
+    secret: str | Sequence[str], body: bytes, headers: Mapping[str, str], *, now: datetime, tolerance_seconds: float
+) -> None:
+    """Return when one of the signatures is good; raise ``BadSignature`` otherwise. Header names are lower case.
+
+    ``secret`` may be several while the sender changes it: a signature by any of them is good.
+    """
+    secrets = [secret] if isinstance(secret, str) else list(secret)
     missing = [name for name in HEADERS if not headers.get(name)]
     if missing:
         raise BadSignature(f"the header {missing[0]} is missing")
@@ -33,10 +42,13 @@ def verify(secret: str, body: bytes, headers: Mapping[str, str], *, now: datetim
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadSignature("the body is not UTF-8, so nothing can have signed it as JSON") from None
-    expected = _digest(Webhook(secret).sign(headers["webhook-id"], moment, text))
+    parts = headers["webhook-signature"].split(" ")
+    if len(parts) > _MOST_SIGNATURES:
+        raise BadSignature(f"webhook-signature holds more than {_MOST_SIGNATURES} signatures")
+    expected = [_digest(Webhook(one).sign(headers["webhook-id"], moment, text)) for one in secrets]
     # Every candidate is compared, in constant time: a sender that rotates its secret signs with both.
-    candidates = [_digest(part) for part in headers["webhook-signature"].split(" ")]
-    good = [hmac.compare_digest(expected, candidate) for candidate in candidates if candidate is not None and expected]
+    candidates = [_digest(part) for part in parts]
+    good = [hmac.compare_digest(one, other) for one in expected for other in candidates if one and other is not None]
     if not any(good):
         raise BadSignature("webhook-signature does not match the body")
 

@@ -189,7 +189,8 @@ class Policies:
             name not in self.policies or self.policies[name].effect == "forbid" for name in failed
         ):
             return NOTHING
-        translate = Translator(question.type, self.vocabulary.attributes[question.type])
+        known = {"principal": _principal_attributes(question.asker), "context": dict(question.context)}
+        translate = Translator(question.type, self.vocabulary.attributes[question.type], known)
         permitted: list[Where] = []
         forbidden: list[Where] = []
         for name, residual in sorted(result.residuals.items()):
@@ -219,7 +220,7 @@ class Policies:
             for resource_type in sorted(self.vocabulary.resources.get("list", frozenset())):
                 if not may_concern(policy.parsed, self.vocabulary, "list", resource_type):
                     continue
-                translate = Translator(resource_type, self.vocabulary.attributes[resource_type], checking=True)
+                translate = Translator(resource_type, self.vocabulary.attributes[resource_type])
                 try:
                     translate.policy(policy.parsed)
                 except Untranslatable as reason:
@@ -285,16 +286,15 @@ def _uid(asker: _Asker) -> dict[str, str]:
     return {"type": f"{NAMESPACE}::{'Person' if asker.kind == PERSON else 'Service'}", "id": asker.id}
 
 
+def _principal_attributes(asker: _Asker) -> dict[str, Any]:
+    """What policies can read of a caller; what the caller has no value for is not there."""
+    known = {name: getattr(asker, name) for name in ("actor", "roles", "facilities", "supplier", "department")}
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def _principal_entities(asker: _Asker, vocabulary: Vocabulary) -> Any:
     """The caller as an entity, among the schema's actions: without them no action is in any group."""
-    attributes: dict[str, Any] = {
-        "actor": asker.actor,
-        "roles": sorted(asker.roles),
-        "facilities": sorted(asker.facilities),
-    }
-    for name in ("supplier", "department"):
-        if getattr(asker, name) is not None:
-            attributes[name] = getattr(asker, name)
+    attributes = {k: sorted(v) if isinstance(v, frozenset) else v for k, v in _principal_attributes(asker).items()}
     entities = json.dumps([{"uid": _uid(asker), "attrs": attributes, "parents": []}])
     return cedarpy.Entities.from_json_str(entities, vocabulary.schema)
 

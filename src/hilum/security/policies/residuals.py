@@ -63,16 +63,30 @@ class Unknown:
     text: str
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A value that cannot be had: Cedar has an error wherever it is needed."""
+
+
+FAILED = Failure()
+ALWAYS_FAILS = Outcome(NOTHING, EVERYTHING)
+
+
 class Translator:
     """Translates for one type of resource, whose attributes and their types are given.
 
-    With ``checking``, what concerns the caller or the context stands for itself: so a policy is checked before anyone asks.
+    ``known`` has the attributes of ``principal`` and ``context``: where a part of a policy would be an error, Cedar leaves
+    it as it was written, with everything else in it. Without ``known`` (a policy is checked before anyone asks), what
+    concerns them stands for itself.
     """
 
-    def __init__(self, resource_type: str, attributes: Mapping[str, str], *, checking: bool = False) -> None:
+    def __init__(
+        self, resource_type: str, attributes: Mapping[str, str], known: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         self._type = f"{NAMESPACE}::{resource_type}"
         self._attributes = attributes
-        self._checking = checking
+        self._known = known
+        self._checking = known is None
 
     def policy(self, parsed: Mapping[str, Any]) -> Outcome:
         """When a policy (Cedar's JSON format, its scope decided already) applies, and when it is an error."""
@@ -101,6 +115,8 @@ class Translator:
             case "has" if _is_resource(operand["left"]):
                 known = operand["attr"] in self._attributes
                 return Outcome(Has(operand["attr"]) if known else NOTHING)
+            case "has" if self._facts(operand["left"]) is not None:
+                return Outcome(EVERYTHING if operand["attr"] in (self._facts(operand["left"]) or ()) else NOTHING)
             case "is" if _is_resource(operand["left"]) and operand.get("in") is None:
                 return Outcome(EVERYTHING if operand["entity_type"] == self._type else NOTHING)
             case "contains":
@@ -108,11 +124,13 @@ class Translator:
             case "Value" if isinstance(operand, bool):
                 return Outcome(EVERYTHING if operand else NOTHING)
             case ".":
-                attribute = self._value(expression)
-                if isinstance(attribute, Attribute):
-                    if self._attributes.get(attribute.name) == "Bool":
-                        return Outcome(Equals(attribute.name, True), self._missing(attribute))
-                    return Outcome(NOTHING, EVERYTHING)  # What has no truth value is an error wherever it is asked for.
+                value = self._value(expression)
+                if isinstance(value, Attribute) and self._attributes.get(value.name) == "Bool":
+                    return Outcome(Equals(value.name, True), self._missing(value))
+                # What has no truth value is an error wherever it is asked for.
+                return Outcome(EVERYTHING if value else NOTHING) if isinstance(value, bool) else ALWAYS_FAILS
+            case "Value":
+                return ALWAYS_FAILS
         raise Untranslatable(f"`{operator}`")
 
     def _logic(self) -> dict[str, Callable[[Any], Outcome]]:
@@ -156,6 +174,8 @@ class Translator:
 
     def _equal(self, left: Expression, right: Expression) -> Outcome:
         one, other = self._value(left), self._value(right)
+        if FAILED in (one, other):
+            return ALWAYS_FAILS
         if isinstance(other, Attribute):
             one, other = other, one
         if not isinstance(one, Attribute):
@@ -181,6 +201,8 @@ class Translator:
 
     def _contains(self, left: Expression, right: Expression) -> Outcome:
         values, member = self._value(left), self._value(right)
+        if FAILED in (values, member):
+            return ALWAYS_FAILS
         if not isinstance(member, Attribute):
             if isinstance(values, frozenset) and not isinstance(member, Unknown):
                 return Outcome(EVERYTHING if (type(member), member) in {(type(v), v) for v in values} else NOTHING)
@@ -195,6 +217,10 @@ class Translator:
             return Outcome(OneOf(member.name, words) if words else NOTHING, missing)
         return Outcome(any_of([self._equals(member, v) for v in sorted(values, key=repr)]), missing)
 
+    def _facts(self, expression: Expression) -> Mapping[str, Any] | None:
+        """The attributes of ``principal`` or ``context``, where they are known."""
+        return None if self._known is None else self._known.get(expression.get("Var", ""))
+
     def _missing(self, attribute: Attribute) -> Where:
         return negated(Has(attribute.name)) if attribute.name in self._attributes else EVERYTHING
 
@@ -208,12 +234,16 @@ class Translator:
                 return frozenset(operand)
             case "Set":
                 members = [self._value(part) for part in operand]
+                if FAILED in members:
+                    return FAILED
                 if all(isinstance(member, str | int) for member in members):
                     return frozenset(members)
                 if self._checking and not any(isinstance(member, Attribute) for member in members):
                     return Unknown(repr(expression))
             case "." if _is_resource(operand["left"]):
                 return Attribute(operand["attr"])
+            case "." if (facts := self._facts(operand["left"])) is not None:
+                return facts.get(operand["attr"], FAILED)
         if self._checking and not _mentions_resource(expression):
             return Unknown(repr(expression))
         raise Untranslatable(f"`{operator}`")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ import orjson
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from hilum.authoring.estate_identity import ServiceSpec
-from hilum.identity.digests import digest
+from hilum.identity.digests import base64url, digest, is_same
 from hilum.security.identity.callers import has_expired
 from hilum.security.identity.keys import Fetch, HttpKeys, KeySource, PublicKeys
 from hilum.security.identity.refusals import Unauthenticated
@@ -93,7 +92,7 @@ class ServiceProof:
         }
         found = await verified(assertion, issuers, now=self._clock().timestamp())
         spec = self._services[found.issuer.name]
-        if not hmac.compare_digest(found.subject.encode(), spec.name.encode()):
+        if not is_same(found.subject, spec.name):
             raise Unauthenticated("the assertion speaks for somebody else")
         if found.audience.isdisjoint(audience) or len(found.audience) > 1:
             raise Unauthenticated("the assertion is for another audience")
@@ -106,9 +105,10 @@ class ServiceProof:
         return spec
 
     def by_certificate(self, client_id: str, thumbprint: str) -> ServiceSpec:
-        """The service of this name, when the certificate (SHA-256, hexadecimal) is one of its own."""
+        """The service of this name, when the certificate (``x5t#S256``) is one of its own."""
         spec = self._services.get(client_id)
-        if spec is None or not any(hmac.compare_digest(thumbprint.encode(), own.encode()) for own in spec.certificates):
+        own = () if spec is None else tuple(base64url(bytes.fromhex(certificate)) for certificate in spec.certificates)
+        if spec is None or not any([is_same(thumbprint, certificate) for certificate in own]):
             raise Unauthenticated("the certificate belongs to no such service")
         self._refuse_expired(spec)
         return spec

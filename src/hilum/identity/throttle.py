@@ -30,6 +30,9 @@ class Throttle(Protocol):
     async def take(self, buckets: tuple[Bucket, ...], *, now: datetime) -> float:
         """Seconds to wait; 0 when the attempt may be made."""
 
+    async def forgive(self, buckets: tuple[Bucket, ...]) -> None:
+        """The attempt was good: whoever knows the password is not guessing it."""
+
 
 class SharedThrottle:
     """Buckets in the database. What is counted is a digest: a login may be a password typed into the wrong field."""
@@ -51,6 +54,11 @@ class SharedThrottle:
         )  # fmt: skip
         # Below zero the attempt was not there to be taken; it cost at most one, so waiting always helps.
         return 0.0 if tokens >= 0 else -tokens * bucket.every_seconds
+
+    async def forgive(self, buckets: tuple[Bucket, ...]) -> None:
+        await self._pool.execute(
+            "DELETE FROM hilum.sign_in_throttle WHERE counted = ANY ($1)", [digest(bucket.name) for bucket in buckets]
+        )
 
     async def forget_old(self, *, before: datetime) -> None:
         """Buckets nobody has touched since are full again."""

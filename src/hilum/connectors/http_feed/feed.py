@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from hilum.authoring.failures import Refused, Rejected, Unavailable
+from hilum.authoring.failures import Refused, Rejected, Throttled, Unavailable
 from hilum.connectors.http_feed.pool import Answer, Job, Pool
 from hilum.security.egress import Egress
 
@@ -143,7 +143,8 @@ class HttpFeed:
         if 200 <= status < 300:
             return outcome.body[:RECEIPT_CHARACTERS].decode("utf-8", "replace") if outcome.body else str(status)
         if status >= 500 or status in _LATER:
-            raise Unavailable(self._system, f"answered {status}", outcome.retry_after_seconds)
+            kind = Throttled if status == 429 else Unavailable
+            raise kind(self._system, f"answered {status}", outcome.retry_after_seconds)
         raise Refused(f"{self._system} answered {status}", _problem_title(outcome))
 
 

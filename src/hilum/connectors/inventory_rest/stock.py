@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import httpx2
 import orjson
 
-from hilum.authoring.failures import Refused, StockBelowZero, Unavailable
+from hilum.authoring.failures import Refused, StockBelowZero, Throttled, Unavailable
+from hilum.connectors.vendor_answers import wait_seconds
 from hilum.model.identifiers import ItemNumber, LocationCode
 from hilum.model.supply import Movement, Shelf
 from hilum.security.egress_http import why_refused
@@ -100,10 +101,8 @@ class InventoryRest:
             reason = why_refused(error) or f"connection failed ({type(error).__name__})"
             raise Unavailable(self._system, reason) from None
         if answer.status_code >= 500 or answer.status_code in _LATER:
-            after = answer.headers.get("retry-after", "")
-            raise Unavailable(
-                self._system, f"answered {answer.status_code}", float(after) if after.isdecimal() else None
-            )
+            kind = Throttled if answer.status_code == 429 else Unavailable
+            raise kind(self._system, f"answered {answer.status_code}", wait_seconds(answer.headers))
         return answer
 
     def _content(self, answer: httpx2.Response, movement: Movement) -> Any:

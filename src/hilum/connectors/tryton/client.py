@@ -17,8 +17,9 @@ from typing import Any
 
 import httpx2
 
-from hilum.authoring.failures import ErpRefused, Unavailable
+from hilum.authoring.failures import ErpRefused, Throttled, Unavailable
 from hilum.connectors.tryton import wire
+from hilum.connectors.vendor_answers import wait_seconds
 from hilum.security.egress_http import why_refused
 
 Record = dict[str, Any]
@@ -195,7 +196,8 @@ class TrytonRest:
         if status == HTTPStatus.NOT_FOUND and asked.startswith("GET"):
             return Unavailable(self._system, f"there is no database {self._database!r} at this address")
         if status in _AWAY:
-            return Unavailable(self._system, f"HTTP {status}: {_first_words(answer)}", _retry_after(answer))
+            kind = Throttled if status == HTTPStatus.TOO_MANY_REQUESTS else Unavailable
+            return kind(self._system, f"HTTP {status}: {_first_words(answer)}", wait_seconds(answer.headers))
         # The server broke on this one request. A person sees it, and everybody else's work goes on.
         return ErpRefused(f"the ERP failed with HTTP {status}", f"{asked}: {_first_words(answer)}")
 
@@ -218,11 +220,6 @@ def _first_words(answer: httpx2.Response) -> str:
     paragraph = re.search(r"<p>(.*?)</p>", answer.text, re.DOTALL)
     text = html.unescape(paragraph.group(1) if paragraph else answer.reason_phrase)
     return " ".join(text.split())[:200]
-
-
-def _retry_after(answer: httpx2.Response) -> float | None:
-    given = answer.headers.get("Retry-After", "")
-    return float(given) if given.isdigit() else None
 
 
 def _without_numbers(path: str) -> str:

@@ -1,12 +1,13 @@
 """Faults a simulated neighbour can be told to have, at its own network door: nothing inside is replaced.
 
-=====  ==========================================================================================
-ok     none
-down   the connection is cut before anything is done
-slow   ``seconds`` pass, then it is done and answered
-busy   refused for now: 503 (with ``Retry-After`` when ``seconds`` is above zero), or AR over MLLP
-cut    it is done, and the connection is cut before the answer
-=====  ==========================================================================================
+=========  ==========================================================================================
+ok         none
+down       the connection is cut before anything is done
+slow       ``seconds`` pass, then it is done and answered
+busy       refused for now: 503 (with ``Retry-After`` when ``seconds`` is above zero), or AR over MLLP
+throttled  too many requests: 429 (with ``Retry-After`` when ``seconds`` is above zero); over HTTP only
+cut        it is done, and the connection is cut before the answer
+=========  ==========================================================================================
 
 ``requests`` limits a fault to so many requests (then it is ok again), ``path`` to the paths that begin so.
 """
@@ -33,7 +34,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mode: Literal["ok", "down", "slow", "busy", "cut"]
+    mode: Literal["ok", "down", "slow", "busy", "throttled", "cut"]
     seconds: float = Field(default=0.0, ge=0)
     requests: int | None = Field(default=None, gt=0)
     path: str = ""
@@ -96,9 +97,11 @@ class FaultyServing:
         fault = self._faults.strike(scope["path"])
         if fault.mode == "down":
             await _cut(transport)
-        elif fault.mode == "busy":
+        elif fault.mode in ("busy", "throttled"):
+            status, title = (503, b"Busy") if fault.mode == "busy" else (429, b"Too many requests")
             headers = {"retry-after": f"{fault.seconds:g}"} if fault.seconds else {}
-            await Response(b'{"title": "Busy"}', 503, headers, "application/problem+json")(scope, receive, send)
+            answer = Response(b'{"title": "%b"}' % title, status, headers, "application/problem+json")
+            await answer(scope, receive, send)
         elif fault.mode == "cut":
             await self._app(scope, receive, _unheard)
             await _cut(transport)

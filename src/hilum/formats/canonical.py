@@ -231,6 +231,61 @@ class Acknowledgement:
     items: tuple[AcknowledgedItem, ...] = ()
 
 
+# --- eligibility -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EligibilityInquiry:
+    """What a payer is asked about one person's coverage (X12 270)."""
+
+    kind: str = "eligibility_inquiry"
+    reference: str
+    """The asker's own trace number; the answer carries it back."""
+    payer: Party
+    provider: Party
+    subscriber: Party
+    dependent: Party | None = None
+    relationship: str | None = None
+    """The dependent's to the subscriber (X12 element 1069)."""
+    service_types: tuple[str, ...] = ("30",)
+    date: str
+    """The day of service, ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benefit:
+    """One statement of a payer about coverage (X12 EB)."""
+
+    information: str
+    """Element 1390: 1 to 5 active, 6 to 8 inactive, A coinsurance, B copayment, C deductible, G out of pocket ..."""
+    coverage_level: str | None = None
+    service_types: tuple[str, ...] = ()
+    insurance_type: str | None = None
+    plan: str | None = None
+    period: str | None = None
+    amount: Decimal | None = None
+    percent: Decimal | None = None
+    """As a share: 0.2 is twenty per cent."""
+    authorization_required: bool | None = None
+    in_network: bool | None = None
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EligibilityAnswer:
+    """What a payer answered about one person (X12 271)."""
+
+    kind: str = "eligibility_answer"
+    reference: str | None = None
+    payer: Party
+    person: Party | None = None
+    active: bool | None = None
+    """Whether the plan covers the person; None when the payer did not say."""
+    benefits: tuple[Benefit, ...] = ()
+    rejections: tuple[str, ...] = ()
+    """Why the inquiry could not be answered (element 901), each with what to do (889) behind a colon: ``75:C``."""
+
+
 # --- supply ----------------------------------------------------------------------------------------------------------
 
 
@@ -380,7 +435,18 @@ class Record:
     content: dict[str, Any] = field(default_factory=dict)
 
 
-Canonical = Remittance | Claim | Acknowledgement | Order | OrderResponse | ShipNotice | Invoice | Record
+Canonical = (
+    Remittance
+    | Claim
+    | Acknowledgement
+    | EligibilityInquiry
+    | EligibilityAnswer
+    | Order
+    | OrderResponse
+    | ShipNotice
+    | Invoice
+    | Record
+)
 
 
 _MOST_DIGITS = 400

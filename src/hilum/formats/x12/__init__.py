@@ -19,6 +19,7 @@ True
 from hilum.formats.x12.acknowledgement import acknowledge, kind_for
 from hilum.formats.x12.claim_outcomes import ClaimOutcome, match_claims
 from hilum.formats.x12.codes import CodeLists, list_names, read_codes, sample_codes
+from hilum.formats.x12.conversion.writing_eligibility_inquiry import eligibility_inquiry_to_270
 from hilum.formats.x12.conversion.writing_invoice import invoice_to_810
 from hilum.formats.x12.conversion.writing_order import order_to_850
 from hilum.formats.x12.conversion.writing_order_response import order_response_to_855
@@ -68,6 +69,7 @@ __all__ = [
     "component",
     "convert",
     "convert_transaction",
+    "eligibility_inquiry_to_270",
     "invoice_to_810",
     "kind_for",
     "list_names",

@@ -19,6 +19,7 @@ needs is missing."""
 _MODULES = {
     "835": "remittance",
     "837": "claim",
+    "271": "eligibility_answer",
     "277": "claim_acknowledgement",
     "999": "acknowledgement",
     "997": "acknowledgement",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from hilum.connectors.billing_hl7v2 import BillingHl7
 from hilum.connectors.http_feed import HttpFeed
 from hilum.connectors.inventory_rest import InventoryRest
 from hilum.connectors.tryton import TrytonErp
+from hilum.connectors.vendor_answers import Announcements, Listening
+from hilum.runtime.allowances import Leases
 from hilum.runtime.connections import Connection, Connections
-from hilum.runtime.rate import Pace
+from hilum.runtime.rate import Pace, SharedPace
 from hilum.security.certificates import Certificate
 from hilum.security.egress import BadAddress, Egress, Target, plain_host, target
 from hilum.security.egress_http import GuardedTransport
@@ -37,9 +39,11 @@ class Way:
     egress: Egress
     tls: ssl.SSLContext | None
     server_name: str | None
+    announcements: Announcements = field(default_factory=Announcements)
 
-    def http(self, connections: int = 16) -> GuardedTransport:
-        return GuardedTransport(self.egress, tls=self.tls, name=self.server_name, connections=connections)
+    def http(self, connections: int = 16) -> Listening:
+        guarded = GuardedTransport(self.egress, tls=self.tls, name=self.server_name, connections=connections)
+        return Listening(guarded, self.announcements)
 
 
 Build = Callable[[SystemSpec, Mapping[str, Any], Callable[[str], str], Way], Any]
@@ -104,8 +108,11 @@ def way_to(spec: SystemSpec, data: Path, saw: Saw | None = None) -> Way:
     return Way(where, egress, context, tls.server_name if tls is not None else None)
 
 
-def connect(estate: Estate, data: Path, saw: Saw | None = None) -> Connections:
-    """Reach every system that has a ``[connect]``; ``saw`` is told of the certificates they present."""
+def connect(estate: Estate, data: Path, saw: Saw | None = None, leases: Leases | None = None) -> Connections:
+    """Reach every system that has a ``[connect]``; ``saw`` is told of the certificates they present.
+
+    With ``leases`` the rate of each system's policy is kept by all processes together, else by this one alone.
+    """
 
     def secret(reference: str) -> str:
         return resolve_secret(reference, data)
@@ -113,7 +120,11 @@ def connect(estate: Estate, data: Path, saw: Saw | None = None) -> Connections:
     made = {}
     for name, spec in estate.systems.items():
         if spec.connect:
-            connector = CONNECTORS[spec.connect["connector"]](spec, spec.connect, secret, way_to(spec, data, saw))
-            pace = Pace(spec.policy.rate_per_second, monotonic=time.monotonic)
-            made[name] = Connection(name, connector, spec.policy, pace.turn)
+            way = way_to(spec, data, saw)
+            connector = CONNECTORS[spec.connect["connector"]](spec, spec.connect, secret, way)
+            rate = spec.policy.rate_per_second
+            pace: Pace | SharedPace = Pace(rate, monotonic=time.monotonic)
+            if leases is not None:
+                pace = SharedPace(leases, f"system:{name}", rate)
+            made[name] = Connection(name, connector, spec.policy, pace.turn, announcements=way.announcements)
     return Connections(made)

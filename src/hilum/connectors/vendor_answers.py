@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import httpx2
+
 _LIMIT = re.compile(r'"[^"]*"\s*((?:;\s*[a-z]+\s*=\s*[^,;]+)+)')
 _PARAMETER = re.compile(r";\s*([a-z]+)\s*=\s*(\d+)")
 _EXPLAINS = re.compile(r'<([^>]*)>[^,]*?rel="?(?:deprecation|sunset|successor-version)"?', re.IGNORECASE)
@@ -78,6 +80,22 @@ class Announcements:
 
     def all(self) -> list[Announcement]:
         return sorted(self._met.values(), key=lambda announcement: announcement.route)
+
+
+class Listening(httpx2.AsyncBaseTransport):
+    """A way to a vendor on which nothing it announces is missed."""
+
+    def __init__(self, way: httpx2.AsyncBaseTransport, announcements: Announcements) -> None:
+        self._way = way
+        self._announcements = announcements
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer = await self._way.handle_async_request(request)
+        self._announcements.met(request.method, request.url.path, answer.headers)
+        return answer
+
+    async def aclose(self) -> None:
+        await self._way.aclose()
 
 
 def _told(value: str) -> str:

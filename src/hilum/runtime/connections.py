@@ -18,6 +18,7 @@ class Connection:
     connector: Any  # A Connector and the operations of its role; names are checked against the role by `hilum check`.
     policy: Policy
     pace: Callable[[], Any]
+    announcements: Any = None  # What the system announced on its answers; see connectors.vendor_answers.
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     def __post_init__(self) -> None:

@@ -4,7 +4,8 @@
     threads = await trace(connection, "journal 2026/118", estate=estate)
 
 Protected health information is masked by the estate's contracts unless ``show_phi``; without an estate, payloads,
-requests and results are withheld.
+requests and results are withheld. ``protection`` opens what is sealed; without it payloads are shown as sealed, and
+nothing is found by an account.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ from hilum.audit.thread import (
     Thread,
     WorkPart,
 )
+from hilum.audit.unsealing import Closed, Opens, opened, opened_text
 from hilum.audit.veil import PROTECTED_KINDS, Veil, masked
 from hilum.authoring.estate import Estate
+from hilum.store import sealed_places
+from hilum.store.sealed import PLAIN_LENGTH
 
 THREADS_IN_FULL = 5
 MOST_SUMMARIES = 50
@@ -51,11 +55,12 @@ async def trace(
     estate: Estate | None = None,
     show_phi: bool = False,
     limit: int = THREADS_IN_FULL,
+    protection: Opens | None = None,
 ) -> list[Thread]:
     """The newest ``limit`` threads of ``key`` in full, the oldest first; empty when nothing is known by it."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        start = await beginnings(connection, key.strip())
-        return [await _thread(connection, a, estate, show_phi) for a in reversed(start.addresses[:limit])]
+        start = await beginnings(connection, key.strip(), protection)
+        return [await _thread(connection, a, estate, show_phi, protection) for a in reversed(start.addresses[:limit])]
 
 
 async def search(
@@ -65,14 +70,18 @@ async def search(
     estate: Estate | None = None,
     show_phi: bool = False,
     limit: int = THREADS_IN_FULL,
+    protection: Opens | None = None,
 ) -> Found:
     """Everything ``key`` leads to: the threads in full when there are at most ``limit``, otherwise one line for each."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        start = await beginnings(connection, key.strip())
-        hidden = not show_phi and any(kind in PROTECTED_KINDS for kind in start.kinds)
+        start = await beginnings(connection, key.strip(), protection)
+        kinds = PROTECTED_KINDS if protection is None else PROTECTED_KINDS | set(protection.kinds)
+        hidden = not show_phi and any(kind in kinds for kind in start.kinds)
         found = Found(masked(key.strip()) if hidden else key.strip(), start.kinds, len(start.addresses), start.more)
         if len(start.addresses) <= limit:
-            found.threads.extend([await _thread(connection, a, estate, show_phi) for a in reversed(start.addresses)])
+            found.threads.extend(
+                [await _thread(connection, a, estate, show_phi, protection) for a in reversed(start.addresses)]
+            )
         else:
             found.summaries.extend(await _summaries(connection, start.addresses[:MOST_SUMMARIES]))
         return found
@@ -111,20 +120,24 @@ async def _at(
     )  # fmt: skip
 
 
-async def _thread(connection: asyncpg.Connection, address: Address, estate: Estate | None, show_phi: bool) -> Thread:
+async def _thread(
+    connection: asyncpg.Connection, address: Address, estate: Estate | None, show_phi: bool, protection: Opens | None
+) -> Thread:
     veil = Veil(estate.contracts if estate is not None else {}, lifted=show_phi)
     case = await _case(connection, address)
-    events = await _events(connection, address, case, veil)  # First: what it masks is masked in all that follows.
+    events = await _events(
+        connection, address, case, veil, protection
+    )  # First: what it masks is masked in all that follows.
     messages = await _messages(connection, address, events, veil)
     subjects = [*(m.address for m in messages), *(e.address for e in events)]
     steps: tuple[JournaledStep, ...] = ()
     deliveries: tuple[DeliveryPart, ...] = ()
     if case is not None:
         subjects.append(f"c/{case['id']}")
-        steps = await _steps(connection, case["id"], veil)
-        deliveries = await _deliveries(connection, case["id"], veil)
+        steps = await _steps(connection, case["id"], veil, protection)
+        deliveries = await _deliveries(connection, case["id"], veil, protection)
         subjects.extend(f"d/{d.key}" for d in deliveries)
-    feeds = await _feeds(connection, events, estate, veil)
+    feeds = await _feeds(connection, events, estate, veil, protection)
     subjects.extend(f"f/{f.feed}/{f.event[2:]}" for f in feeds if f.receipt is None)
     work_items = await _work_items(connection, subjects, veil)
     replays = await _replays(connection, [s for s in subjects if s[0] in "me"])
@@ -182,22 +195,33 @@ def _case_part(row: Mapping[str, Any] | None, veil: Veil) -> Case | None:
 
 
 async def _events(
-    connection: asyncpg.Connection, address: Address, case: Mapping[str, Any] | None, veil: Veil
+    connection: asyncpg.Connection,
+    address: Address,
+    case: Mapping[str, Any] | None,
+    veil: Veil,
+    protection: Opens | None,
 ) -> tuple[StoredEvent, ...]:
     place = f"e/{case['event_shard']}/{case['event_seq']}" if case is not None else address
     rows = await _at(connection, "SELECT t.* FROM hilum.event t", [place], "e/")
+    payloads = []
+    for r in rows:
+        payload = await opened(protection, r["payload"], sealed_places.event_payload(r["shard"], r["seq"]))
+        if isinstance(payload, Closed):
+            payloads.append(veil.closed(payload.why))
+        else:
+            payloads.append(veil.event(r["type"], orjson.loads(payload)))
     return tuple(
         StoredEvent(
             f"e/{r['shard']}/{r['seq']}", r["type"], r["version"], r["mapping"], r["at"], r["facility"],
-            f"m/{r['shard']}/{r['message_seq']}", r["copy_of"], veil.event(r["type"], orjson.loads(r["payload"])),
+            f"m/{r['shard']}/{r['message_seq']}", r["copy_of"], payload,
         )
-        for r in rows
+        for r, payload in zip(rows, payloads, strict=True)
     )  # fmt: skip
 
 
 _MESSAGE_COLUMNS = (
     "t.shard, t.seq, t.received_at, t.system, t.transport, t.peer, t.type, t.control_id, t.status, t.error, t.copy_of, t.digest, "
-    "length(t.raw) AS size_bytes"
+    f"{PLAIN_LENGTH.format('t.raw')} AS size_bytes"
 )
 
 
@@ -242,7 +266,9 @@ def _message(row: Mapping[str, Any], part: str, veil: Veil) -> StoredMessage:
     )  # fmt: skip
 
 
-async def _steps(connection: asyncpg.Connection, case_id: str, veil: Veil) -> tuple[JournaledStep, ...]:
+async def _steps(
+    connection: asyncpg.Connection, case_id: str, veil: Veil, protection: Opens | None
+) -> tuple[JournaledStep, ...]:
     """The steps as the journal has them; the journal's tables do not exist before a worker first ran."""
     if await connection.fetchval("SELECT to_regclass($1)", f"{_JOURNAL}.operation_outputs") is None:
         return ()
@@ -255,7 +281,10 @@ async def _steps(connection: asyncpg.Connection, case_id: str, veil: Veil) -> tu
     for row in rows:
         envelope = _unwrapped(row["output"])
         outcome, result = "ok", envelope
-        if isinstance(envelope, dict) and "ok" in envelope:
+        if isinstance(envelope, dict) and "sealed" in envelope:
+            place = sealed_places.step_result(case_id, row["function_name"])
+            result = veil.data(_unwrapped(await opened_text(protection, envelope["sealed"], place)))
+        elif isinstance(envelope, dict) and "ok" in envelope:
             result = veil.data(_unwrapped(envelope["ok"]))
         elif isinstance(envelope, dict) and "kind" in envelope:
             # A failure's own words never hold protected data; that is the rule for causes.
@@ -292,7 +321,9 @@ def _instant(epoch_milliseconds: int) -> datetime:
     return datetime.fromtimestamp(epoch_milliseconds / 1000, UTC)
 
 
-async def _deliveries(connection: asyncpg.Connection, case_id: str, veil: Veil) -> tuple[DeliveryPart, ...]:
+async def _deliveries(
+    connection: asyncpg.Connection, case_id: str, veil: Veil, protection: Opens | None
+) -> tuple[DeliveryPart, ...]:
     rows = await connection.fetch(
         """SELECT d.*, dc.step AS asked_by, (SELECT count(*) FROM hilum.delivery_case s WHERE s.key = d.key) AS cases
              FROM hilum.delivery_case dc JOIN hilum.delivery d ON d.key = dc.key WHERE dc.case_id = $1 ORDER BY dc.at, d.key""",
@@ -313,19 +344,28 @@ async def _deliveries(connection: asyncpg.Connection, case_id: str, veil: Veil) 
                 _text(row["error"], veil),
             )
         )
+    said = {
+        (r["key"], name): _read(await opened(protection, r[name], place(r["key"])))
+        for r in rows
+        for name, place in (
+            ("request", sealed_places.delivery_request),
+            ("response", sealed_places.delivery_response),
+        )
+        if r[name] is not None
+    }
     return tuple(
         DeliveryPart(
             r["key"], r["system"], r["operation"], r["asked_by"], r["state"], r["document"], r["found"], r["cases"],
-            _text(r["error"], veil), r["created_at"], r["done_at"], veil.data(_read(r["request"])), veil.data(_read(r["response"])),
+            _text(r["error"], veil), r["created_at"], r["done_at"], veil.data(said.get((r["key"], "request"))), veil.data(said.get((r["key"], "response"))),
             tuple(tries.get(r["key"], ())),
         )
         for r in rows
     )  # fmt: skip
 
 
-def _read(body: bytes | None) -> Any:
-    if body is None:
-        return None
+def _read(body: bytes | Closed) -> Any:
+    if isinstance(body, Closed):
+        return body.why
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -333,7 +373,11 @@ def _read(body: bytes | None) -> Any:
 
 
 async def _feeds(
-    connection: asyncpg.Connection, events: tuple[StoredEvent, ...], estate: Estate | None, veil: Veil
+    connection: asyncpg.Connection,
+    events: tuple[StoredEvent, ...],
+    estate: Estate | None,
+    veil: Veil,
+    protection: Opens | None,
 ) -> tuple[FeedPart, ...]:
     targets = {name: feed.to.name for name, feed in estate.feeds.items()} if estate is not None else {}
     parts = []
@@ -344,6 +388,7 @@ async def _feeds(
             "SELECT feed, at, receipt FROM hilum.feed_result WHERE shard = $1 AND event_seq = $2 ORDER BY at, feed",
             *place,
         ):
+            there = sealed_places.receipt(row["feed"], *place)
             parts.append(
                 FeedPart(
                     row["feed"],
@@ -351,7 +396,7 @@ async def _feeds(
                     event.address,
                     row["at"],
                     "delivered",
-                    veil.text(row["receipt"]),
+                    veil.text(await opened_text(protection, row["receipt"], there)),
                     None,
                 )
             )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from hilum.audit.thread import Address
+from hilum.audit.unsealing import Opens
 
 MOST_SUBJECTS = 2000
 """At most so many places of one key are followed; an item used every day has more."""
@@ -31,18 +32,24 @@ class Beginnings:
     more: bool = False
 
 
-async def beginnings(connection: asyncpg.Connection, key: str) -> Beginnings:
-    """Where the threads of ``key`` begin; empty when nothing is known by it."""
-    kinds, subjects = await _subjects(connection, key)
+async def beginnings(connection: asyncpg.Connection, key: str, protection: Opens | None = None) -> Beginnings:
+    """Where the threads of ``key`` begin; empty when nothing is known by it. Accounts are found with ``protection`` only."""
+    kinds, subjects = await _subjects(connection, key, protection)
     more = len(subjects) > MOST_SUBJECTS
     return Beginnings(kinds, await _anchors(connection, subjects[:MOST_SUBJECTS]), more)
 
 
-async def _subjects(connection: asyncpg.Connection, key: str) -> tuple[tuple[str, ...], list[Address]]:
+async def _subjects(
+    connection: asyncpg.Connection, key: str, protection: Opens | None
+) -> tuple[tuple[str, ...], list[Address]]:
     direct = await _direct(connection, key)
+    if direct is None and protection is not None and "/" in key:
+        direct = await _direct(connection, protection.case_name(key.removeprefix("c/")))
     if direct:
         return direct
     for spellings in _spellings(key):
+        if protection is not None:
+            spellings = [*spellings, *(token for spelling in spellings for token in protection.search_values(spelling))]
         found = await _by_business_key(connection, spellings, None)
         if found[1]:
             return found

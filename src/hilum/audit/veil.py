@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
-from hilum.authoring.classification import Phi
+from hilum.authoring.classification import PROTECTED, data_class_of
 from hilum.authoring.contract import Contract
 
 MASK = "***"
@@ -63,6 +63,11 @@ class Veil:
                 shown[name] = value
         return shown
 
+    def closed(self, why: str) -> dict[str, Any]:
+        """A payload that nobody can read here: nothing tells what is protected in the rest, so nothing of it is shown."""
+        self._blind = True
+        return {"withheld": why}
+
     def data(self, value: Any) -> Any:
         """A request, a response or a step's result as it may be shown."""
         if self._lifted:
@@ -110,9 +115,7 @@ class Veil:
 
 def _is_protected(marks: Sequence[Any], annotation: Any) -> bool:
     """Marked itself, or in any part of its type: ``Annotated[str, Phi] | None`` keeps its mark inside the union."""
-    if any(mark is Phi or isinstance(mark, Phi) for mark in marks):
-        return True
-    return any(_is_protected(getattr(part, "__metadata__", ()), part) for part in get_args(annotation))
+    return data_class_of(marks, annotation) in PROTECTED
 
 
 def _covered(value: Any) -> Any:

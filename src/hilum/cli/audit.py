@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from hilum.audit.access import EXPORT, SEARCH, Access, NotRecorded
 from hilum.audit.export import Export, NotAnExport, export_log, verify_export
 from hilum.audit.heads import HEADS, HeadsDamaged
 from hilum.audit.places import PlaceAway, PlaceUnusable, PublishedHead, chain_problems, is_chain, read_published
@@ -27,7 +28,9 @@ from hilum.audit.search import EntryFilter, FoundEntry, find_entries
 from hilum.audit.signing import PUBLIC_KEY, KeyProblem, SignedHead, read_public_key
 from hilum.audit.verifier import Damage, VerifyReport
 from hilum.audit.verify import verify_database
+from hilum.cli.accesses import at_the_terminal, record
 from hilum.cli.connection import NoDatabase, database
+from hilum.cli.who_saw import who_saw_command
 
 audit_app = typer.Typer(
     name="audit", help="Prove the audit log whole, export it, prove one entry, look entries up.", no_args_is_help=True
@@ -59,6 +62,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 DEFAULT_DATA = Path(".hilum")
 _SHOWN_DAMAGES = 20
+
+audit_app.command("who-saw")(who_saw_command)
 
 Answer = TypeVar("Answer")
 
@@ -141,6 +146,7 @@ def export(
         _refuse(f"the directory {file.parent} does not exist")
 
     async def work(pool: asyncpg.Pool) -> dict[str, Any]:
+        await record(pool, Access(at_the_terminal("", "audit"), EXPORT, "cli.audit.export", "AuditLog"))
         async with pool.acquire() as connection:
             written = await export_log(connection, file, public_key=key, at=datetime.now(UTC), progress=progress)
         return {"file": str(file), "leaves": written.leaves, "heads": written.heads, "pending": written.pending}
@@ -177,8 +183,11 @@ def list_entries(
     wanted = EntryFilter(subject, actor, action, from_time)
 
     async def work(pool: asyncpg.Pool) -> list[FoundEntry]:
+        asked = {n: v for n, v in (("subject", subject), ("actor", actor), ("action", action)) if v is not None}
         async with pool.acquire() as connection:
-            return await find_entries(connection, wanted, limit)
+            found = await find_entries(connection, wanted, limit)
+        await record(pool, Access(at_the_terminal("", "audit"), SEARCH, "cli.audit.list", "AuditLog", filter=asked))
+        return found
 
     found = _ask(data, database_url, work)
     if as_json:
@@ -238,7 +247,7 @@ def _published(place: str) -> tuple[Path | None, list[PublishedHead] | None]:
         if not place.startswith("s3://"):
             path = Path(place.removeprefix("file:"))
             if not path.exists():
-                _refuse(f"there are no published heads at {place}")
+                _refuse(f"there are no published heads at {place}: it does not exist")
             if path.is_file() and not is_chain(path):
                 return path, None
         return None, read_published(place)
@@ -281,6 +290,8 @@ def _ask(data: Path, url: str | None, work: Callable[[asyncpg.Pool], Coroutine[A
 
     try:
         return asyncio.run(connected())
+    except NotRecorded as failure:
+        _refuse(str(failure))
     except (NoDatabase, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
         _refuse(f"the database could not be asked: {failure}")
 

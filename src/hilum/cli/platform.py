@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from hilum.audit.access import NotRecorded
 from hilum.authoring.estate import Estate
 from hilum.cli.connection import NoDatabase, database
 from hilum.governance.loader import load_estate
@@ -64,7 +65,7 @@ def ask(data: Path, url: str | None, work: Callable[[asyncpg.Pool], Coroutine[An
         return asyncio.run(connected())
     except asyncpg.UndefinedTableError:
         usage("the database has no Hilum tables, or older ones: start the platform once with `hilum up`")
-    except NoDatabase as failure:
+    except (NoDatabase, NotRecorded) as failure:
         usage(str(failure))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
         usage(f"the database could not be asked: {type(failure).__name__}")

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
+from hilum.audit.thread_access import items_access
+from hilum.cli.accesses import at_the_terminal, record
 from hilum.cli.platform import (
     DEFAULT_DATA,
     Answer,
@@ -97,7 +99,9 @@ def show(
 
     async def work(pool: asyncpg.Pool) -> QueueItem | None:
         async with pool.acquire() as connection:
-            return await read_item(connection, item, now=now(), most_waiting=_MOST_WAITING_SHOWN)
+            found = await read_item(connection, item, now=now(), most_waiting=_MOST_WAITING_SHOWN)
+        await record(pool, items_access(at_the_terminal(), "cli.queue.show", [item] if found is not None else []))
+        return found
 
     found = ask(data, database_url, work)
     if found is None:
@@ -207,7 +211,9 @@ def skip(
 def _list(data: Path, url: str | None, as_json: bool, queue: str | None, limit: int, *, closed: bool) -> None:
     async def work(pool: asyncpg.Pool) -> list[QueueLine]:
         async with pool.acquire() as connection:
-            return await list_items(connection, queue=queue, closed=closed, limit=limit, now=now())
+            lines = await list_items(connection, queue=queue, closed=closed, limit=limit, now=now())
+        await record(pool, items_access(at_the_terminal(), "cli.queue.list", [line.id for line in lines]))
+        return lines
 
     items = ask(data, url, work)
     if as_json:

@@ -11,6 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from hilum.audit.access import REPLAY, Access
+from hilum.cli.accesses import at_the_terminal, record
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -85,6 +87,11 @@ def request(
             job = await replay.request(
                 connection, selection, dry_run=not go, rate_per_second=rate, actor=actor, reason=reason, now=now()
             )
+        accessed = Access(
+            at_the_terminal(actor), REPLAY, "cli.replay.request", "Replay", (f"r/{job}",), detail={"dry_run": not go}
+        )
+        await record(pool, accessed)
+        async with pool.acquire() as connection:
             return await _awaited(connection, job, wait)
 
     try:

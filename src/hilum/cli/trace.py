@@ -12,6 +12,8 @@ from rich.table import Table
 
 from hilum.audit.lineage import THREADS_IN_FULL, search
 from hilum.audit.thread import Found, Hop, Thread
+from hilum.audit.thread_access import thread_access
+from hilum.cli.accesses import at_the_terminal, record, tokens_of
 from hilum.cli.platform import (
     DEFAULT_DATA,
     DataOption,
@@ -57,7 +59,11 @@ def trace(
 
     async def work(pool: asyncpg.Pool) -> Found:
         async with pool.acquire() as connection:
-            return await search(connection, key, estate=known, show_phi=show_phi, limit=limit)
+            found = await search(connection, key, estate=known, show_phi=show_phi, limit=limit)
+        tokens = await tokens_of(pool, data, known)
+        caller = at_the_terminal()
+        await record(pool, thread_access(caller, "cli.trace", key, found, tokens=tokens, phi_shown=show_phi))
+        return found
 
     found = ask(data, database_url, work)
     if as_json:

@@ -1,0 +1,47 @@
+"""The terminal's own accesses: what a command shows is recorded before it is shown, as any other door's answers are."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from pathlib import Path
+
+import asyncpg
+
+from hilum.audit.access import Access, AccessLog, Tokens
+from hilum.authoring.caller import PERSON, Caller
+from hilum.authoring.estate import Estate
+from hilum.cli.platform import now
+from hilum.security.sealing.choice import wrapper_of
+from hilum.security.sealing.sealer import Sealer, open_sealer
+from hilum.security.sealing.wrapping import KeysLost, KeysUnusable
+from hilum.security.secrets import SecretUnusable
+
+
+def at_the_terminal(actor: str = "", purpose: str = "operations") -> Caller:
+    """Who gives a command: ``actor`` as the commands take it, otherwise whose session this is."""
+    name = actor.removeprefix("person:")
+    return Caller(
+        PERSON, name if name else getpass.getuser(), issuer=f"terminal:{socket.gethostname()}", purpose=purpose
+    )
+
+
+async def record(pool: asyncpg.Pool, *accesses: Access) -> None:
+    """Record what is about to be shown; NotRecorded, and nothing is shown, when it cannot be."""
+    log = AccessLog(pool, "cli", clock=now)
+    for access in accesses:
+        await log.record(access)
+
+
+async def keys_at_hand(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Sealer | None:
+    """The platform's sealer, where this terminal may read its keys; None otherwise."""
+    keys, settings = ("file", {}) if estate is None else (estate.protection.keys, estate.protection.settings)
+    try:
+        return await open_sealer(pool, await wrapper_of(pool, keys, settings, data), now)
+    except (KeysLost, KeysUnusable, SecretUnusable):
+        return None
+
+
+async def tokens_of(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Tokens | None:
+    """What makes search tokens of protected values; None where the keys are not at hand."""
+    return await keys_at_hand(pool, data, estate)

@@ -1,0 +1,73 @@
+"""Watching the folders of an estate: each system's drop, wired to the same intake as every other door."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from hilum.app.told import Serve, now
+from hilum.authoring.estate import Estate
+from hilum.authoring.estate_transport import FolderListen
+from hilum.runtime.channels import Channels
+from hilum.runtime.fault_points import point
+from hilum.runtime.folder_door import TRANSPORT, FolderDoor
+from hilum.runtime.intake import Intake
+from hilum.runtime.loops import standing
+from hilum.runtime.reception import Reader
+from hilum.transports.folder import FolderDrop, Part, Taken, open_folder
+from hilum.transports.folder.messages import Bounds
+
+
+def watch_folders(
+    told: Serve, estate: Estate, pool: asyncpg.Pool, intake: Intake, reader: Reader, channels: Channels
+) -> tuple[dict[str, str], list[Callable[[], Awaitable[None]]]]:
+    """Start a watch for every ``[listen.folder]``: their addresses by ``system/folder``, and how each is closed."""
+    addresses: dict[str, str] = {}
+    closing: list[Callable[[], Awaitable[None]]] = []
+    for system, spec in estate.systems.items():
+        if spec.listen.folder is None:
+            continue
+        door = FolderDoor(pool, intake, reader, system, type_field=spec.listen.folder.type_field)
+        drop = _drop(told, estate, system, spec.listen.folder, door, channels)
+        watch = standing(f"folder of {system}", drop.run_once, every_seconds=spec.listen.folder.poll_seconds)
+        closing.append(_closer(asyncio.create_task(watch), drop))
+        addresses[f"{system}/{TRANSPORT}"] = f"folder:{spec.listen.folder.path}"
+    return addresses, closing
+
+
+def _drop(
+    told: Serve, estate: Estate, system: str, listen: FolderListen, door: FolderDoor, channels: Channels
+) -> FolderDrop:
+    async def take(part: Part, peer: str) -> Taken:
+        return Taken(*await door.take(part.kind, part.data, peer))
+
+    async def stored(peers: Sequence[str], since: datetime) -> Mapping[str, Taken]:
+        return {peer: Taken(*outcome) for peer, outcome in (await door.stored(peers, since)).items()}
+
+    return FolderDrop(
+        open_folder(listen.path, told.data, estate.folder_roots, done=listen.done, refused=listen.refused),
+        Bounds(listen.max_file_bytes, listen.max_message_bytes, listen.max_messages, listen.archives),
+        take=take,
+        stored=stored,
+        refused=lambda why: channels.violation(system, TRANSPORT),
+        clock=now,
+        moment=time.monotonic,
+        pattern=listen.pattern,
+        settle_seconds=listen.settle_seconds,
+        point=point,
+    )
+
+
+def _closer(watching: asyncio.Task[None], drop: FolderDrop) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        drop.close()
+
+    return close

@@ -106,14 +106,16 @@ async def open_identity(estate: Estate, pool: asyncpg.Pool, data: Path, *, url: 
     async with pool.acquire() as connection:
         await announce(connection, ISSUER, settings.url, now=now())
 
-    async def look() -> None:
+    async def look() -> int:
         await revocations.run_once()
+        return 0
 
-    async def clear() -> None:
+    async def clear() -> int:
         await keys.maintain()
         async with pool.acquire() as connection:
             await forget_old(connection, now=now())
         await throttle.forget_old(before=now() - timedelta(hours=1))
+        return 0
 
     tasks = [
         asyncio.create_task(standing("revocations", look, every_seconds=1.0)),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from base64 import urlsafe_b64encode
 from hashlib import sha256
+
+from hilum.security.identity.compare import base64url, is_same
+
+__all__ = ["base64url", "derived", "digest", "is_same"]
 
 
 def digest(secret: str) -> bytes:
@@ -15,15 +18,3 @@ def digest(secret: str) -> bytes:
 def derived(secret: str, purpose: str) -> str:
     """Another secret, from which the first cannot be found: a form's token from a session's cookie."""
     return base64url(hmac.new(secret.encode("utf-8", "surrogatepass"), purpose.encode(), sha256).digest())
-
-
-def base64url(data: bytes) -> str:
-    """Without padding (RFC 7515 section 2)."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def is_same(given: str | None, expected: str) -> bool:
-    """Compared in constant time; nothing is never the same."""
-    return given is not None and hmac.compare_digest(
-        given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
-    )

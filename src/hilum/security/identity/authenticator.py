@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from hilum.authoring.caller import SERVICE, Caller
 from hilum.authoring.estate import Estate
 from hilum.authoring.estate_identity import LOCAL
 from hilum.security.identity.callers import CallerRules
+from hilum.security.identity.compare import is_same
 from hilum.security.identity.keys import KeySource
 from hilum.security.identity.refusals import INVALID_REQUEST, Unauthenticated
 from hilum.security.identity.revocations import Revocations
@@ -101,7 +101,7 @@ class Authenticator:
         if known.token.audience.isdisjoint(audience or known.token.issuer.audience):
             raise Unauthenticated("the token is for another audience")
         bound = known.token.certificate
-        if bound is not None and (certificate is None or not hmac.compare_digest(bound.encode(), certificate.encode())):
+        if bound is not None and not is_same(certificate, bound):
             raise Unauthenticated("the token is bound to another certificate")
         return known.caller
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, overload
 
 from hilum.authoring.caller import PERSON, SERVICE, Caller
 from hilum.authoring.estate import Estate
@@ -28,7 +28,7 @@ class CallerRules:
 
     def caller(self, token: Verified) -> Caller:
         """Whom the token speaks for; ``Unauthenticated`` when the estate does not know it, or no longer."""
-        session = _text(token.claims, "sid") or ""
+        session = _text(token.claims, "sid", "")
         if token.issuer.name == LOCAL:
             kind, _, name = token.subject.partition(":")
             if kind == SERVICE:
@@ -39,6 +39,16 @@ class CallerRules:
         if (token.issuer.name, token.subject) in self._elsewhere:
             return self._service(self._elsewhere[token.issuer.name, token.subject], session)
         return self.person(token.issuer.name, self._identity.issuers[token.issuer.name], token.claims, session)
+
+    def signed_in(self, issuer: str, claims: Mapping[str, Any]) -> Caller:
+        """Who an ID token of this issuer is about. Programs do not sign in."""
+        session = _text(claims, "sid", "")
+        if issuer != LOCAL:
+            return self.person(issuer, self._identity.issuers[issuer], claims, session)
+        kind, _, name = str(claims["sub"]).partition(":")
+        if kind != PERSON or not _ID.fullmatch(name):
+            raise Unauthenticated("the subject of the token is not known here")
+        return self._local_person(name, claims, session)
 
     def person(self, issuer: str, spec: IssuerSpec, claims: Mapping[str, Any], session: str = "") -> Caller:
         """A person of another provider, by the estate's mapping of its groups."""
@@ -72,7 +82,7 @@ class CallerRules:
         return Caller(
             PERSON,
             self._named(LOCAL, name),
-            issuer=_text(claims, "iss") or "",
+            issuer=_text(claims, "iss", ""),
             roles=frozenset(_texts(claims.get("roles"))),
             facilities=frozenset(_texts(claims.get("facilities"))),
             supplier=_text(claims, "supplier"),
@@ -96,9 +106,13 @@ def has_expired(spec: ServiceSpec, today: date) -> bool:
     return spec.expires is None or today >= spec.expires
 
 
-def _text(claims: Mapping[str, Any], path: str) -> str | None:
+@overload
+def _text(claims: Mapping[str, Any], path: str) -> str | None: ...
+@overload
+def _text(claims: Mapping[str, Any], path: str, otherwise: str) -> str: ...
+def _text(claims: Mapping[str, Any], path: str, otherwise: str | None = None) -> str | None:
     value = _at(claims, path) if path else None
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value else otherwise
 
 
 def _groups(claims: Mapping[str, Any], path: str) -> list[str]:

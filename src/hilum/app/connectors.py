@@ -5,16 +5,17 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hilum.app.told import now
 from hilum.authoring.estate import Estate, SystemSpec
 from hilum.authoring.estate_transport import ClientTls, is_loopback
-from hilum.connectors.billing_hl7v2 import BillingHl7
+from hilum.connectors.billing_hl7v2 import BillingAccounts, BillingHl7
 from hilum.connectors.http_feed import HttpFeed
 from hilum.connectors.inventory_rest import InventoryRest
+from hilum.connectors.payer_x12 import PayerX12
 from hilum.connectors.tryton import TrytonErp
 from hilum.connectors.vendor_answers import Announcements, Listening
 from hilum.runtime.allowances import Leases
@@ -40,6 +41,7 @@ class Way:
     tls: ssl.SSLContext | None
     server_name: str | None
     announcements: Announcements = field(default_factory=Announcements)
+    beside: Way | None = None  # To the system's second interface, where it has one.
 
     def http(self, connections: int = 16) -> Listening:
         guarded = GuardedTransport(self.egress, tls=self.tls, name=self.server_name, connections=connections)
@@ -67,7 +69,15 @@ def _billing(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str
         way.target.host, way.target.port, system=spec.name, ack_timeout_seconds=spec.policy.timeout_seconds,
         ssl=way.tls, server_hostname=way.server_name, egress=way.egress,
     )  # fmt: skip
-    return BillingHl7(client.exchange, clock=now, ping=client.ping, close=client.close, system=spec.name)
+    accounts = None
+    if way.beside is not None:
+        accounts = BillingAccounts(
+            connect["rest"], secret(connect["token"]), spec.policy.timeout_seconds, system=spec.name,
+            transport=way.beside.http(),
+        )  # fmt: skip
+    return BillingHl7(
+        client.exchange, clock=now, ping=client.ping, close=client.close, accounts=accounts, system=spec.name
+    )
 
 
 def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
@@ -77,11 +87,26 @@ def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[s
     )  # fmt: skip
 
 
+def _payer(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+    return PayerX12(
+        connect["url"], secret(connect["token"]), sender=_edi_address(connect["sender"]),
+        receiver=_edi_address(connect["receiver"]), asker=connect["asker"], clock=now,
+        timeout_seconds=spec.policy.timeout_seconds, system=spec.name, transport=way.http(),
+    )  # fmt: skip
+
+
+def _edi_address(text: str) -> tuple[str, str]:
+    """``ZZ:LAKESHORE`` as ISA writes it: qualifier and identifier."""
+    qualifier, _, identifier = text.partition(":")
+    return qualifier, identifier
+
+
 CONNECTORS: dict[str, Build] = {
     "tryton": _tryton,
     "inventory_rest": _inventory,
     "billing_hl7v2": _billing,
     "http_feed": _http_feed,
+    "payer_x12": _payer,
 }
 SCHEMES: dict[str, tuple[str, ...]] = {"billing_hl7v2": ("mllp", "mllps")}
 """What an address of the kind begins with; all others speak HTTP."""
@@ -121,6 +146,10 @@ def connect(estate: Estate, data: Path, saw: Saw | None = None, leases: Leases |
     for name, spec in estate.systems.items():
         if spec.connect:
             way = way_to(spec, data, saw)
+            if "rest" in spec.connect:
+                second = {**spec.connect, "connector": "", "url": spec.connect["rest"]}
+                beside = way_to(spec.model_copy(update={"connect": second}), data, saw)
+                way = replace(way, beside=replace(beside, announcements=way.announcements))
             connector = CONNECTORS[spec.connect["connector"]](spec, spec.connect, secret, way)
             rate = spec.policy.rate_per_second
             pace: Pace | SharedPace = Pace(rate, monotonic=time.monotonic)

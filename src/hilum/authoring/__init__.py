@@ -8,7 +8,7 @@ from hilum.authoring.crosswalk import Crosswalk
 from hilum.authoring.failures import ErpRefused, InvalidData, Refused, Rejected, StockBelowZero, Unavailable
 from hilum.authoring.flow import Feed, Flow, Mapping, Step, feed, flow, mapping, step
 from hilum.authoring.platform import Platform, Submitted
-from hilum.authoring.roles import Billing, Erp, Stock
+from hilum.authoring.roles import Billing, Erp, Payer, Stock
 from hilum.authoring.system import System, command, question
 from hilum.formats.hl7v2 import Message as Hl7
 
@@ -36,6 +36,7 @@ __all__ = [
     "Operation",
     "Page",
     "PageRequest",
+    "Payer",
     "Phi",
     "Pii",
     "Platform",

@@ -19,15 +19,23 @@ def simulated_inventory(
     *,
     token_file: Path,
     positions: Iterable[Mapping[str, Any]] = (),
+    locations: Mapping[str, str] | None = None,
     webhook_url: str = "",
     webhook_secret_file: Path | None = None,
     port: int = 0,
 ) -> Neighbour:
-    """The inventory platform, not started yet. ``positions``: location, item, on_hand, reorder_point, par."""
+    """The inventory platform, not started yet. ``positions``: location, item, on_hand, reorder_point, par.
+
+    ``locations``: at which facility each location is.
+    """
     shelves = directory / "inventory-positions.json"
     shelves.write_text(json.dumps([dict(position) for position in positions]))
     arguments = ["--port", str(port), "--state", str(directory / "inventory.sqlite"), "--positions", str(shelves)]
     arguments += ["--token-file", str(token_file), "--faults"]
+    if locations is not None:
+        places = directory / "inventory-locations.json"
+        places.write_text(json.dumps(dict(locations)))
+        arguments += ["--locations", str(places)]
     if webhook_url:
         arguments += ["--webhook-url", webhook_url, "--webhook-secret-file", str(webhook_secret_file)]
     return Neighbour(
@@ -35,10 +43,25 @@ def simulated_inventory(
     )
 
 
-def simulated_billing(directory: Path, *, mllp_port: int = 0) -> Neighbour:
-    """The billing system, not started yet: ``ports["mllp-port"]`` takes HL7, ``url`` is where it can be read."""
+def simulated_billing(directory: Path, *, mllp_port: int = 0, token_file: Path | None = None) -> Neighbour:
+    """The billing system, not started yet: ``ports["mllp-port"]`` takes HL7, ``url`` is where it can be read.
+
+    With ``token_file`` it has its REST interface below ``url``/api, for whoever shows that token.
+    """
     arguments = ["--mllp-port", str(mllp_port), "--state", str(directory / "billing.sqlite"), "--faults"]
+    if token_file is not None:
+        arguments += ["--token-file", str(token_file)]
     return Neighbour("simulated-billing", "hilum.testing.neighbours.simulated_billing", arguments, directory=directory)
+
+
+def simulated_payer(
+    directory: Path, *, token_file: Path, members: Iterable[Mapping[str, Any]] = (), port: int = 0
+) -> Neighbour:
+    """The payer, not started yet. ``members``: member, family_name, given_name, birth_date, plan, active ..."""
+    people = directory / "payer-members.json"
+    people.write_text(json.dumps([dict(member) for member in members]))
+    arguments = ["--port", str(port), "--members", str(people), "--token-file", str(token_file), "--faults"]
+    return Neighbour("simulated-payer", "hilum.testing.neighbours.simulated_payer", arguments, directory=directory)
 
 
 class SimulatedEhr(Neighbour):

@@ -1,0 +1,165 @@
+"""Eligibility in real time: one 270 in the body of a POST, its 271 in the answer (X12 005010X279A1).
+
+Clearinghouses wrap the same documents in SOAP or multipart envelopes (CAQH CORE connectivity); this is the plain form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import blake2b
+from typing import ClassVar
+
+import httpx2
+
+from hilum.authoring.failures import InvalidData, Refused, Unavailable
+from hilum.formats import x12
+from hilum.formats.canonical import Acknowledgement, EligibilityAnswer, EligibilityInquiry, Identifier, Party
+from hilum.formats.findings import FormatError
+from hilum.model.coverage import Coverage, CoverageBenefit, CoverageInquiry
+from hilum.security.egress_http import why_refused
+
+MEDIA_TYPE = "application/edi-x12"
+_LATER = frozenset({408, 425, 429})
+_AGAIN = frozenset({"42", "80"})
+"""Element 901: unable to respond at the current time; no response received within the payer's own limit."""
+
+
+class PayerX12:
+    """The payer at ``url``. ``sender`` and ``receiver`` are (qualifier, identifier) of ISA; ``asker`` is TRN03."""
+
+    idempotent_commands: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        sender: tuple[str, str],
+        receiver: tuple[str, str],
+        asker: str,
+        clock: Callable[[], datetime],
+        usage: str = "P",
+        timeout_seconds: float = 10.0,
+        system: str = "payer",
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = url
+        self._system = system
+        self._sender = sender
+        self._receiver = receiver
+        self._asker = asker
+        self._usage = usage
+        self._clock = clock
+        self._http = httpx2.AsyncClient(
+            headers={"authorization": f"Bearer {token}", "content-type": MEDIA_TYPE, "accept": MEDIA_TYPE},
+            timeout=timeout_seconds,
+            transport=transport,
+            trust_env=False,  # A proxy of the environment must not see who is insured where.
+        )
+
+    async def coverage(self, inquiry: CoverageInquiry) -> Coverage:
+        """Ask the payer; ``Unavailable`` when it cannot answer now, ``Refused`` when it rejects our document.
+
+        An answer to another inquiry is never taken for this one's: its reference has to be ours.
+        """
+        try:
+            asked = self._document(inquiry)
+        except (FormatError, x12.X12Error) as unfit:
+            raise InvalidData("an eligibility inquiry", f"{unfit.text} ({unfit.location or 'the inquiry'})") from None
+        answered = await self._post(asked)
+        try:
+            found = x12.convert(x12.parse(answered))
+        except (FormatError, x12.X12Error) as unread:
+            raise Refused(f"{self._system} answered with what is no X12", unread.text) from None
+        for shape in found:
+            if isinstance(shape, EligibilityAnswer) and shape.reference == inquiry.reference:
+                return self._coverage(shape, inquiry.reference)
+        unnamed = [s for s in found if isinstance(s, EligibilityAnswer) and s.reference is None]
+        if len(unnamed) == 1 and unnamed[0].rejections:
+            return self._coverage(unnamed[0], inquiry.reference)  # It failed before a person was looked at.
+        refusals = [s for s in found if isinstance(s, Acknowledgement) and not s.accepted]
+        if refusals:
+            reasons = ", ".join(reason for item in refusals[0].items for reason in (item.code, *item.reasons))
+            raise Refused(f"{self._system} rejected the inquiry with a {refusals[0].type}", reasons)
+        raise Refused(f"{self._system} answered another inquiry than the one that was made")
+
+    async def ping(self) -> None:
+        """Return when the payer's address answers at all; a payer has no question that is asked about nobody."""
+        await self._request("OPTIONS", b"")
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def _document(self, inquiry: CoverageInquiry) -> bytes:
+        now = self._clock()
+        member = (Identifier(value=inquiry.member_number, scheme="member"),) if inquiry.member_number else ()
+        transaction = x12.eligibility_inquiry_to_270(
+            EligibilityInquiry(
+                reference=inquiry.reference,
+                payer=Party(identifiers=(Identifier(value=inquiry.payer, scheme="payer"),)),
+                provider=Party(
+                    name=inquiry.provider_name, identifiers=(Identifier(value=inquiry.provider_npi, scheme="npi"),)
+                ),
+                subscriber=Party(
+                    name=inquiry.family_name,
+                    given_name=inquiry.given_name,
+                    birth_date=inquiry.birth_date.isoformat() if inquiry.birth_date is not None else None,
+                    sex=inquiry.sex,
+                    identifiers=member,
+                ),
+                service_types=inquiry.service_types,
+                date=inquiry.on.isoformat(),
+            ),
+            asker=self._asker,
+            now=now,
+        )
+        group = x12.NewGroup(functional_id="HS", version="005010X279A1", transactions=[transaction])
+        # A real-time interchange is told from others by its trace; its number only has to differ from its neighbours'.
+        number = int.from_bytes(blake2b(inquiry.reference.encode(), digest_size=8).digest()) % 999_999_999 + 1
+        document = x12.build(
+            [group], sender=self._sender, receiver=self._receiver, control_number=number, now=now, usage=self._usage
+        )
+        return x12.write(document)
+
+    async def _post(self, body: bytes) -> bytes:
+        answer = await self._request("POST", body)
+        if answer.status_code in (401, 403):
+            raise Refused(f"{self._system} answered {answer.status_code}: correct its token, then release")
+        if not answer.is_success:
+            raise Refused(f"{self._system} answered {answer.status_code}")
+        content: bytes = answer.content
+        return content
+
+    async def _request(self, method: str, body: bytes) -> httpx2.Response:
+        try:
+            answer = await self._http.request(method, self._url, content=body)
+        except httpx2.TimeoutException as error:
+            raise Unavailable(self._system, f"no answer in time ({type(error).__name__})") from None
+        except httpx2.TransportError as error:
+            reason = why_refused(error) or f"connection failed ({type(error).__name__})"
+            raise Unavailable(self._system, reason) from None
+        if answer.status_code >= 500 or answer.status_code in _LATER:
+            after = answer.headers.get("retry-after", "")
+            raise Unavailable(
+                self._system, f"answered {answer.status_code}", float(after) if after.isdecimal() else None
+            )
+        return answer
+
+    def _coverage(self, answer: EligibilityAnswer, reference: str) -> Coverage:
+        if any(reason.partition(":")[0] in _AGAIN for reason in answer.rejections):
+            raise Unavailable(self._system, f"the plan could not answer now ({', '.join(answer.rejections)})")
+        plans = [b.plan for b in answer.benefits if b.plan is not None]
+        return Coverage(
+            reference=reference,
+            status="unknown" if answer.active is None else "active" if answer.active else "inactive",
+            plan=plans[0] if plans else None,
+            benefits=tuple(
+                CoverageBenefit(
+                    information=b.information, service_types=b.service_types, plan=b.plan, period=b.period,
+                    amount=b.amount, percent=b.percent, in_network=b.in_network,
+                )
+                for b in answer.benefits
+            ),
+            rejections=answer.rejections,
+        )  # fmt: skip

@@ -46,6 +46,9 @@ from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.intake import Intake
 from hilum.runtime.reception import Reception, prepare
 from hilum.runtime.worker import Worker, WorkerSettings
+from hilum.security.sealing.key_file import LocalKeyFile
+from hilum.security.sealing.protected import Protection
+from hilum.security.sealing.sealer import open_sealer
 from hilum.store.migrations import migrate
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
@@ -114,9 +117,12 @@ async def platform_alone(url: str, cases: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         sequencer = Sequencer(pool, Signer.open(Path(folder)), now, heads_file=Path(folder) / "heads.jsonl")
         settings = WorkerSettings(executor="bench", pid=os.getpid(), host="bench", database_url=url)
+        wrapper = LocalKeyFile.make(Path(folder) / "master.json")
+        protection = Protection(await open_sealer(pool, wrapper, now), estate)
         worker = Worker(
             pool,
             estate,
+            protection,
             connections,
             settings,
             clock=now,
@@ -124,7 +130,7 @@ async def platform_alone(url: str, cases: int) -> dict[str, Any]:
             sequence=sequencer.run_once,
             end=sys.exit,
         )
-        intake = Intake(pool, name="bench", clock=now)
+        intake = Intake(pool, protection, name="bench", clock=now)
         await intake.start()
         await worker.start()
         await asyncio.gather(*(intake.submit(used(n), lambda receipt: receipt) for n in range(cases)))

@@ -1,7 +1,8 @@
-"""A sealer for tests: real keys in a real database, wrapped by a key file of the test's own."""
+"""A sealer for tests: real keys in a real database, wrapped by a key file that a test and the processes it starts share."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import asyncpg
 
+from hilum.authoring.estate import Estate
 from hilum.security.sealing.key_file import LocalKeyFile
+from hilum.security.sealing.protected import Protection
 from hilum.security.sealing.sealer import Sealer, open_sealer
+from hilum.store import sealed_places
 
-_FOLDER = Path(tempfile.mkdtemp(prefix="hilum-test-keys-"))
+_FOLDER = Path(os.environ.setdefault("HILUM_TEST_KEYS", tempfile.mkdtemp(prefix="hilum-test-keys-")))
 
 
 def key_file(path: Path | None = None) -> LocalKeyFile:
@@ -23,3 +27,19 @@ def key_file(path: Path | None = None) -> LocalKeyFile:
 
 async def sealer_for(pool: asyncpg.Pool, clock: Callable[[], datetime]) -> Sealer:
     return await open_sealer(pool, key_file(), clock)
+
+
+async def protection_for(pool: asyncpg.Pool, estate: Estate | None, clock: Callable[[], datetime]) -> Protection:
+    """What seals in a test; without an estate every event may hold anything."""
+    return Protection(await sealer_for(pool, clock), estate if estate is not None else Estate(Path("estate"), "test"))
+
+
+async def raw_messages(pool: asyncpg.Pool, sealer: Sealer, where: str = "true") -> list[bytes]:
+    """The bytes of stored messages, opened, in the order in which they were stored."""
+    rows = await pool.fetch(f"SELECT shard, seq, raw FROM hilum.message WHERE {where} ORDER BY received_at, shard, seq")
+    return [await sealer.opened(r["raw"], sealed_places.message_raw(r["shard"], r["seq"])) for r in rows]
+
+
+async def stored_payload(sealer: Sealer, shard: int, seq: int, payload: bytes, at: datetime) -> bytes:
+    """A payload as it would have been stored: for tests that put one into the table behind the platform's back."""
+    return await sealer.sealed(payload, "event", sealed_places.event_payload(shard, seq), at)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from tests.sealing_parts import protection_for
+
 from hilum.authoring.estate import Estate
 from hilum.governance.loader import load_estate
 from hilum.masterdata.book import CrosswalkBook
@@ -31,8 +33,9 @@ def test_cases_that_look_something_up_right_after_it_was_set_find_it(database_ur
         book = CrosswalkBook(pool, lambda: NOON, ZoneInfo(estate.time_zone))
         await book.refresh()
         loop = asyncio.get_running_loop()
+        protection = await protection_for(pool, estate, lambda: NOON)
         around = Surroundings(
-            pool, loop, estate, cast(Deliveries, None), book, lambda: NOON, "worker-1", lambda why: None
+            pool, loop, estate, protection, cast(Deliveries, None), book, lambda: NOON, "worker-1", lambda why: None
         )
 
         def look_up(code: str, number: int) -> str | None:

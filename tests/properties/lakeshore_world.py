@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -255,10 +256,8 @@ class World:
     def books_agree(self) -> None:
         """Three books against memory, and then the platform's own comparison."""
         usages = self.memory.usages
-        facts = self.hospital.query(
-            "SELECT convert_from(payload, 'UTF8')::json->>'usage_id' AS usage FROM event WHERE type = 'ImplantUsed'"
-        )
-        assert sorted(f["usage"] for f in facts) == sorted(usages)
+        facts = [json.loads(e["payload"]) for e in self.hospital.events() if e["type"] == "ImplantUsed"]
+        assert sorted(f["usage_id"] for f in facts) == sorted(usages)
         for place in self.memory.places:
             self._close_period(place)
             of_place = sum(u.quantity for u in usages.values() if u.place is place)

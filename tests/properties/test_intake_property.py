@@ -20,6 +20,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.sealing_parts import protection_for
 
 from hilum.authoring import Contract, System
 from hilum.authoring.estate import Estate, Policy
@@ -33,6 +34,7 @@ from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.reception import PreparedEvent, Reception
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
+from hilum.store.sealed_places import message_raw
 from hilum.testing.clock import StoppedClock
 from hilum.testing.faults import Injected
 
@@ -105,22 +107,33 @@ class Platform:
         self.pool: asyncpg.Pool = await open_pool(url, min_size=4, max_size=16, application_name="property")
         async with self.pool.acquire() as connection:
             await ensure_partitions(connection, clock().date())
-        self.intakes = [Intake(self.pool, name=f"intake-{n}", clock=clock) for n in range(SHARDS)]
-        for intake in self.intakes:
-            await intake.start()
         receiver = System("receiver")
         flow = Flow(nothing, Used, "counted", "fact", "normal", "o", "r", "fact")
         feed = Feed(written, (Used,), receiver, "told", "account", "normal", "o")
         estate = Estate(
             Path("estate"), "property", flows={"counted": flow}, feeds={"told": feed}, contracts={"Used": Used}
         )
+        protection = await protection_for(self.pool, estate, clock)
+        self.sealer = protection.sealer
+        self.intakes = [Intake(self.pool, protection, name=f"intake-{n}", clock=clock) for n in range(SHARDS)]
+        for intake in self.intakes:
+            await intake.start()
         self.receiver = Receiver()
         policy = Policy(rate_per_second=500, concurrency=4)
         connections = Connections({"receiver": Connection("receiver", self.receiver, policy, lambda: asyncio.sleep(0))})
         breakers = Breakers(self.pool, clock=clock, rng=random.Random(7))
-        self.readers: list[Any] = [Dispatcher(self.pool, estate, clock=clock) for _ in range(2)]
+        self.readers: list[Any] = [Dispatcher(self.pool, estate, protection, clock=clock) for _ in range(2)]
         self.readers += [
-            FeedLanes(self.pool, estate, connections, breakers, executor=f"w-{n}", clock=clock, rng=random.Random(7))
+            FeedLanes(
+                self.pool,
+                estate,
+                connections,
+                breakers,
+                protection,
+                executor=f"w-{n}",
+                clock=clock,
+                rng=random.Random(7),
+            )
             for n in range(2)
         ]
 
@@ -227,21 +240,26 @@ def test_each_fact_is_taken_once_whoever_reports_it_where(
 
 
 async def _each_fact_once(platform: Platform, answered: list[tuple[Report, Receipt]]) -> None:
-    prefix = f"{platform.example}/%"
     # What each event was first reported by: two events never share an identity.
     rows = await platform.pool.fetch(
-        """SELECT e.shard, e.seq, convert_from(m.raw, 'UTF8') AS raw FROM event e JOIN message m ON m.shard = e.shard AND m.seq = e.message_seq
-            WHERE convert_from(m.raw, 'UTF8') LIKE $1""",
-        prefix,
+        """SELECT e.shard, e.seq, m.seq AS message_seq, m.raw FROM event e
+             JOIN message m ON m.shard = e.shard AND m.seq = e.message_seq WHERE m.seq > $1""",
+        0,
     )
-    events = {(r["shard"], r["seq"]): set(r["raw"].split(",")) for r in rows}
+    await platform.sealer.load(*(r["raw"] for r in rows))
+    opened = {
+        (r["shard"], r["seq"]): platform.sealer.open(r["raw"], message_raw(r["shard"], r["message_seq"])).decode()
+        for r in rows
+    }
+    ours = f"{platform.example}/"
+    events = {place: set(raw.split(",")) for place, raw in opened.items() if raw.startswith(ours)}
     owners = Counter(name for names in events.values() for name in names)
     assert max(owners.values(), default=1) == 1, f"two events for {owners.most_common(1)}"
     # Every identity that was ever reported leads to one of these events.
     reported = {name for report, _ in answered for name in report.identities(platform.example)}
     facts = await platform.pool.fetch(
         "SELECT identity, shard, event_seq FROM fact WHERE identity = ANY($1)",
-        [sha256(name.encode()).digest()[:16] for name in reported],
+        [platform.sealer.fact(sha256(name.encode()).digest()[:16]) for name in reported],
     )
     assert len(facts) == len(reported)
     assert {(f["shard"], f["event_seq"]) for f in facts} == set(events)

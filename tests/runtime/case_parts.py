@@ -21,6 +21,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import asyncpg
+from tests.sealing_parts import protection_for
 
 from hilum.authoring import AtRisk, Contract, Rejected, flow, step
 from hilum.authoring.estate import Estate
@@ -194,19 +195,22 @@ async def office(
         await ensure_partitions(connection, clock().date())
     estate, connections, ended = office_estate(version), Connections({}), list[str]()
     breakers = Breakers(pool, clock=clock, rng=random.Random(7))
-    deliveries = Deliveries(pool, connections, breakers, executor=executor, clock=clock, rng=random.Random(7))
+    protection = await protection_for(pool, estate, clock)
+    deliveries = Deliveries(
+        pool, connections, breakers, protection, executor=executor, clock=clock, rng=random.Random(7)
+    )
     book = CrosswalkBook(pool, clock, ZoneInfo("UTC"))
     await book.refresh()
     loop = asyncio.get_running_loop()
     journal = Journal(url, executor, version, slots)
     claims = Claims(pool, journal, slots=slots, clock=clock, lane=loop)
-    around = Surroundings(pool, loop, estate, deliveries, book, clock, executor, ended.append)
-    intake = Intake(pool, name=f"intake of {executor}", clock=clock)
+    around = Surroundings(pool, loop, estate, protection, deliveries, book, clock, executor, ended.append)
+    intake = Intake(pool, protection, name=f"intake of {executor}", clock=clock)
     await intake.start()
     await claims.reset([executor])
     await asyncio.to_thread(journal.open, CaseRunner(around, claims.rested).run)
     try:
-        yield Office(pool, intake, Dispatcher(pool, estate, clock=clock), claims, journal, ended)
+        yield Office(pool, intake, Dispatcher(pool, estate, protection, clock=clock), claims, journal, ended)
     finally:
         await asyncio.to_thread(journal.close)
         await intake.stop()

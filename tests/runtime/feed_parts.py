@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
+from tests.sealing_parts import protection_for
 
 from hilum.authoring import Contract, System
 from hilum.authoring.estate import Estate, Policy
@@ -23,6 +24,7 @@ from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.feeds import FeedLanes
 from hilum.runtime.intake import Intake
 from hilum.runtime.reception import PreparedEvent, Reception
+from hilum.security.sealing.protected import Protection
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
 from hilum.testing.clock import StoppedClock
@@ -102,10 +104,11 @@ class World:
     breakers: Breakers
     clock: Callable[[], datetime]
     intake: Intake
+    protection: Protection
 
     def lanes(self, executor: str = "worker-1") -> FeedLanes:
         return FeedLanes(
-            self.pool, self.estate, self.connections, self.breakers,
+            self.pool, self.estate, self.connections, self.breakers, self.protection,
             executor=executor, clock=self.clock, rng=random.Random(7),
         )  # fmt: skip
 
@@ -151,10 +154,11 @@ async def feeding(
     breakers = Breakers(pool, clock=clock, rng=random.Random(7))
     async with pool.acquire() as connection:
         await ensure_partitions(connection, clock().date())
-    intake = Intake(pool, name="intake-1", clock=clock)
+    protection = await protection_for(pool, estate, clock)
+    intake = Intake(pool, protection, name="intake-1", clock=clock)
     await intake.start()
     try:
-        yield World(pool, billing, estate, connections, breakers, clock, intake)
+        yield World(pool, billing, estate, connections, breakers, clock, intake, protection)
         assert billing.overlaps == [], "one account was sent to twice at once"
     finally:
         await intake.stop()

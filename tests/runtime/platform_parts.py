@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import asyncpg
+from tests.sealing_parts import protection_for
 
 from hilum.authoring.estate import Policy
 from hilum.authoring.failures import Rejected, Unavailable
@@ -18,6 +19,7 @@ from hilum.model import DocumentRef, Journal
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.deliveries import Command, Deliveries
+from hilum.security.sealing.protected import Protection
 from hilum.store.pool import open_pool
 from hilum.testing.clock import StoppedClock
 
@@ -71,10 +73,17 @@ class Parts:
     breakers: Breakers
     connections: Connections
     url: str
+    protection: Protection
 
     def deliveries(self, executor: str = "worker-1") -> Deliveries:
         return Deliveries(
-            self.pool, self.connections, self.breakers, executor=executor, clock=self.clock, rng=random.Random(7)
+            self.pool,
+            self.connections,
+            self.breakers,
+            self.protection,
+            executor=executor,
+            clock=self.clock,
+            rng=random.Random(7),
         )
 
 
@@ -84,7 +93,8 @@ async def parts(url: str, *plan: str, policy: Policy = POLICY) -> AsyncIterator[
     clock, ledger = StoppedClock(), Ledger(plan=list(plan))
     connections = Connections({"erp": Connection("erp", ledger, policy, lambda: asyncio.sleep(0))})
     try:
-        yield Parts(pool, ledger, clock, Breakers(pool, clock=clock, rng=random.Random(7)), connections, url)
+        breakers = Breakers(pool, clock=clock, rng=random.Random(7))
+        yield Parts(pool, ledger, clock, breakers, connections, url, await protection_for(pool, None, clock))
     finally:
         await pool.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.sealing_parts import protection_for, raw_messages, sealer_for
 
 from hilum.runtime.intake import Intake, Receipt, ShardLost
 from hilum.runtime.reception import PreparedEvent, Problem, Reception
@@ -40,7 +41,7 @@ async def intake(url: str, name: str = "intake-1") -> AsyncIterator[tuple[Intake
     pool = await open_pool(url, min_size=1, max_size=4, application_name="test")
     async with pool.acquire() as connection:
         await ensure_partitions(connection, CLOCK().date())
-    taker = Intake(pool, name=name, clock=CLOCK)
+    taker = Intake(pool, await protection_for(pool, None, CLOCK), name=name, clock=CLOCK)
     await taker.start()
     try:
         yield taker, pool
@@ -124,8 +125,8 @@ def test_a_refused_message_is_kept_with_its_reason(database_url: str) -> None:
         async with intake(database_url) as (taker, pool):
             nonsense = Reception.refused("ehr", "mllp", "peer", b"not HL7", Problem("100", "no MSH segment"))
             assert await take(taker, nonsense) == ["refused"]
-            row = await pool.fetchrow("SELECT raw, error FROM message")
-            assert (row["raw"], row["error"]) == (b"not HL7", "100: no MSH segment")
+            assert await raw_messages(pool, await sealer_for(pool, CLOCK)) == [b"not HL7"]
+            assert await pool.fetchval("SELECT error FROM message") == "100: no MSH segment"
 
     run(story)
 

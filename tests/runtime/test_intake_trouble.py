@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.sealing_parts import protection_for, raw_messages, sealer_for
 
 from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.reception import PreparedEvent, Reception
@@ -37,7 +38,8 @@ async def opened(url: str, *names: str) -> tuple[asyncpg.Pool, list[Intake]]:
     pool = await open_pool(url, min_size=1, max_size=4 + 2 * len(names), application_name="test")
     async with pool.acquire() as connection:
         await ensure_partitions(connection, clock().date())
-    intakes = [Intake(pool, name=name, clock=clock) for name in names]
+    protection = await protection_for(pool, None, clock)
+    intakes = [Intake(pool, protection, name=name, clock=clock) for name in names]
     await asyncio.gather(*(intake.start() for intake in intakes))
     return pool, intakes
 
@@ -141,9 +143,9 @@ def test_a_message_that_no_column_can_hold_is_refused_alone(database_url: str, p
         receipts = await take(intake, report("U-1"), poison, report("U-3"))
         assert [r.status for r in receipts] == ["accepted", "refused", "accepted"]
         assert await pool.fetchval("SELECT count(*) FROM event") == 2
-        kept = await pool.fetchrow("SELECT raw, error FROM message WHERE status = 'refused'")
-        assert kept["raw"] == poison.raw
-        assert kept["error"].startswith("102: ")
+        sealer = await sealer_for(pool, StoppedClock())
+        assert await raw_messages(pool, sealer, "status = 'refused'") == [poison.raw]
+        assert (await pool.fetchval("SELECT error FROM message WHERE status = 'refused'")).startswith("102: ")
 
 
 def test_two_shards_that_meet_in_reverse_order_do_not_fail_each_other(database_url: str) -> None:

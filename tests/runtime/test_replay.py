@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.sealing_parts import protection_for, raw_messages
 
 from hilum.authoring import Contract, Hl7, System
 from hilum.authoring.estate import Estate, SystemSpec
@@ -24,6 +25,7 @@ from hilum.runtime.intake import Intake
 from hilum.runtime.reception import Reader
 from hilum.runtime.replay import EmptySelection, Replayer, Selection, cancel, request
 from hilum.runtime.replay_jobs import JobDetail, read_job
+from hilum.security.sealing.protected import Protection
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
 from hilum.testing.clock import StoppedClock
@@ -76,6 +78,7 @@ class World:
     own_intake: Intake
     clock: StoppedClock
     estate: Estate
+    protection: Protection
     addresses: dict[str, str] = field(default_factory=dict)
 
     async def arrives(self, *usages: str) -> list[str]:
@@ -90,7 +93,9 @@ class World:
         return statuses
 
     def replayer(self, *flows: str) -> Replayer:
-        return Replayer(self.pool, estate(*flows) if flows else self.estate, self.own_intake, clock=self.clock)
+        known = estate(*flows) if flows else self.estate
+        protection = Protection(self.protection.sealer, known)
+        return Replayer(self.pool, known, protection, self.own_intake, clock=self.clock)
 
     async def ask(self, dry_run: bool = False, rate: float = 1000.0, **selection: Any) -> int:
         async with self.pool.acquire() as connection:
@@ -118,11 +123,12 @@ async def replaying(url: str, *flows: str) -> AsyncIterator[World]:
     pool = await open_pool(url, min_size=1, max_size=8, application_name="test")
     async with pool.acquire() as connection:
         await ensure_partitions(connection, clock().date())
-    intakes = [Intake(pool, name=name, clock=clock) for name in ("intake-1", "replay:worker-1")]
+    protection = await protection_for(pool, estate(*flows), clock)
+    intakes = [Intake(pool, protection, name=name, clock=clock) for name in ("intake-1", "replay:worker-1")]
     for intake in intakes:
         await intake.start()
     try:
-        yield World(pool, intakes[0], intakes[1], clock, estate(*flows))
+        yield World(pool, intakes[0], intakes[1], clock, estate(*flows), protection)
     finally:
         for intake in intakes:
             await intake.stop()
@@ -201,9 +207,10 @@ def test_the_copy_names_its_original_and_carries_the_same_bytes(database_url: st
         await w.replayer().run_once()
         [result] = (await w.job(number)).results
         copy = await w.pool.fetchrow(
-            "SELECT 'm/' || shard || '/' || seq AS address, copy_of, raw FROM message WHERE transport = 'replay'"
+            "SELECT 'm/' || shard || '/' || seq AS address, copy_of FROM message WHERE transport = 'replay'"
         )
-        assert (copy["copy_of"], copy["raw"]) == (result.original, charge("U-1"))
+        assert copy["copy_of"] == result.original
+        assert await raw_messages(w.pool, w.protection.sealer, "transport = 'replay'") == [charge("U-1")]
         assert result.copy == copy["address"]
 
     play(database_url, story)
@@ -225,7 +232,7 @@ def test_what_is_still_refused_says_so_and_is_not_stored_again(database_url: str
 def test_an_event_opens_the_cases_of_flows_that_came_later(database_url: str) -> None:
     async def story(w: World) -> None:
         await w.arrives("U-1")
-        await Dispatcher(w.pool, w.estate, clock=w.clock).run_once()
+        await Dispatcher(w.pool, w.estate, w.protection, clock=w.clock).run_once()
         for flows, expected in (
             (("first",), ["none"]),
             (("first", "second"), ["new_case"]),

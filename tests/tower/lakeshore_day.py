@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 import orjson
+from tests.sealing_parts import protection_for
 
 from hilum.audit.sequencer import Sequencer
 from hilum.audit.signing import Signer
@@ -36,6 +37,7 @@ from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.reception import Problem, Reader, Reception
 from hilum.runtime.worker import Worker, WorkerSettings
+from hilum.security.sealing.protected import Protection
 from hilum.store.partitions import ensure_partitions
 from hilum.store.pool import open_pool
 
@@ -142,10 +144,10 @@ def scan(usage: str, code: str, serial: str) -> bytes:
 class Morning:
     """Plays the day; what it sends is acknowledged as a sender would see it."""
 
-    def __init__(self, pool: asyncpg.Pool, estate: Estate) -> None:
+    def __init__(self, pool: asyncpg.Pool, estate: Estate, protection: Protection) -> None:
         self.pool = pool
         self.reader = Reader(estate)
-        self.intake = Intake(pool, name="intake-1", clock=wall)
+        self.intake = Intake(pool, protection, name="intake-1", clock=wall)
         self.neighbours = Neighbours()
 
     async def sends(self, raw: bytes) -> str:
@@ -191,7 +193,8 @@ async def play(url: str, keys: Path) -> None:
     async with pool.acquire() as connection:
         await ensure_partitions(connection, wall().date())
     await Crosswalks(pool, wall).sync_tables(estate)
-    morning = Morning(pool, estate)
+    protection = await protection_for(pool, estate, wall)
+    morning = Morning(pool, estate, protection)
     await morning.intake.start()
     channels = Channels(pool, morning.intake, clock=wall)
     await channels.declare("ehr", "mllp", "mllp://127.0.0.1:6661")
@@ -207,7 +210,7 @@ async def play(url: str, keys: Path) -> None:
     reach = {name: Connection(name, morning.neighbours, policy, at_once) for name in ("erp", "stock", "billing")}
     sequencer = Sequencer(pool, Signer.open(keys), wall, heads_file=keys / "heads.jsonl")
     worker = Worker(
-        pool, estate, Connections(reach), WorkerSettings("worker-1", 4711, "theatre-host", url, slots=2),
+        pool, estate, protection, Connections(reach), WorkerSettings("worker-1", 4711, "theatre-host", url, slots=2),
         clock=wall, rng=random.Random(7), sequence=sequencer.run_once, end=_ended,
     )  # fmt: skip
     await worker.start()

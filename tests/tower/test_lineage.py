@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from tests.sealing_parts import protection_for
 from tests.tower.lakeshore_day import PATIENT, dft, lakeshore, wall
 
 from hilum.audit.lineage import search, trace
@@ -29,9 +30,17 @@ def asked(url: str, work: Callable[[asyncpg.Connection], Coroutine[Any, Any, Any
     return asyncio.run(connected())
 
 
-def found_by(url: str, key: str, **how: Any) -> Found:
-    found: Found = asked(url, lambda c: search(c, key, estate=lakeshore(), **how))
-    return found
+def found_by(url: str, key: str, *, keys: bool = True, **how: Any) -> Found:
+    async def connected() -> Found:
+        pool = await open_pool(url, min_size=1, max_size=3)
+        protection = await protection_for(pool, lakeshore(), wall) if keys else None
+        try:
+            async with pool.acquire() as connection:
+                return await search(connection, key, estate=lakeshore(), protection=protection, **how)
+        finally:
+            await pool.close()
+
+    return asyncio.run(connected())
 
 
 def thread_of(url: str, key: str, **how: Any) -> Thread:
@@ -124,7 +133,8 @@ def test_a_refused_message_is_a_thread_of_its_own(morning_url: str) -> None:
 def test_a_refused_message_that_was_replayed_leads_to_what_the_replay_made(morning_url: str) -> None:
     async def replayed() -> None:
         pool = await open_pool(morning_url, min_size=1, max_size=2)
-        intake = Intake(pool, name="replay:worker-1", clock=wall, actor="system:replay")
+        protection = await protection_for(pool, lakeshore(), wall)
+        intake = Intake(pool, protection, name="replay:worker-1", clock=wall, actor="system:replay")
         await intake.start()
         reception = Reader(lakeshore()).hl7("ehr", "replay", "", dft("MSG-12", "U-7", "IMP-1005", "62.00"))[0]
         reception.copy_of = "m/1/12"

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from starlette.testclient import TestClient
+from tests.sealing_parts import protection_for
 from tests.tower.lakeshore_day import PATIENT, lakeshore, wall
 
 from hilum.runtime import work_items
@@ -35,7 +36,8 @@ class Browser:
     def __enter__(self) -> Browser:
         self._runner = asyncio.Runner()
         self.pool: asyncpg.Pool = self.run(lambda: open_pool(self._url, min_size=1, max_size=4))
-        self._app = tower_app(self.pool, lakeshore(), wall, self._registry)
+        protection = self.run(lambda: protection_for(self.pool, lakeshore(), wall))
+        self._app = tower_app(self.pool, lakeshore(), wall, self._registry, protection=protection)
         return self
 
     def __exit__(self, *_: object) -> None:

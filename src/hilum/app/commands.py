@@ -22,6 +22,7 @@ from hilum.governance.overlay import OverlayRefused, overlaid
 from hilum.governance.problems import EstateRefused
 from hilum.processes.implant_books import Books, reconcile
 from hilum.security.logs import install_logging
+from hilum.security.sealing.wrapping import KeysUnusable
 from hilum.security.secrets import SecretUnusable
 from hilum.store.migrations import MigrationRefused
 
@@ -52,7 +53,7 @@ def prepare_command(estate: Estate_, data: Data_, database_url: Url_, overlay: O
     install_logging("WARNING")
     try:
         uvloop.run(prepare(Serve("prepare", estate, data, database_url, overlay)))
-    except (EstateRefused, MigrationRefused, OverlayRefused, SecretUnusable) as refused:
+    except (EstateRefused, KeysUnusable, MigrationRefused, OverlayRefused, SecretUnusable) as refused:
         raise SystemExit(str(refused)) from None
     except _NO_DATABASE as away:
         raise SystemExit(

@@ -11,6 +11,7 @@ import asyncpg
 from starlette.applications import Starlette
 
 from hilum.app.doors import http_door, refuse_exposed
+from hilum.app.folders import watch_folders
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate, MllpListen, WebhookListen
@@ -56,6 +57,9 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         for system, hook in hooks.items():
             addresses[f"{system}/webhook"] = f"{door.url}{hook.path}"
         closing.append(door.stop)
+    dropped, watches = watch_folders(told, estate, pool, intake, reader, channels)
+    addresses.update(dropped)
+    closing += watches
     for place, address in addresses.items():
         system, _, transport = place.partition("/")
         await channels.declare(system, transport, address)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now
 from hilum.authoring.estate import Estate
 from hilum.governance.loader import load_estate
 from hilum.governance.overlay import overlaid
 from hilum.masterdata.crosswalks import Crosswalks
+from hilum.runtime.sealing_existing import SealExisting
 from hilum.security.secrets import SecretUnusable, is_reference, resolve_secret
 from hilum.store.migrations import migrate
 from hilum.store.pool import open_pool
@@ -22,6 +24,8 @@ async def prepare(told: Serve) -> None:
     pool = await open_pool(told.database_url, min_size=1, max_size=2, application_name="hilum prepare")
     try:
         await Crosswalks(pool, now).sync_tables(estate)
+        protection = await protection_of(told, estate, pool, may_make=True)
+        await SealExisting(pool, estate, protection, now).run()
     finally:
         await pool.close()
 

@@ -7,6 +7,7 @@ import asyncio
 import asyncpg
 
 from hilum.app.doors import http_door
+from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate
 from hilum.transports.http import serve
@@ -16,8 +17,9 @@ async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asy
     """Show people what is going on."""
     from hilum.tower.app import tower_app
 
+    protection = await protection_of(told, estate, pool)
     host, tls = http_door(estate, "tower", told.data)
-    door = await serve(tower_app(pool, estate, now), host, told.port, tls=tls)
+    door = await serve(tower_app(pool, estate, now, protection=protection), host, told.port, tls=tls)
     ready(told, {"address": f"{door.url}/"})
     await stop.wait()
     await door.stop()

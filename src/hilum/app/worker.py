@@ -11,6 +11,7 @@ import socket
 import asyncpg
 
 from hilum.app.connectors import connect
+from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now, ready
 from hilum.audit.sequencer import Sequencer
 from hilum.audit.signing import Signer
@@ -32,8 +33,9 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     settings = WorkerSettings(
         executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url
     )
+    protection = await protection_of(told, estate, pool)
     worker = Worker(
-        pool, estate, connect(estate, told.data), settings, clock=now, rng=random.Random(), sequence=sequencer.run_once,
+        pool, estate, protection, connect(estate, told.data), settings, clock=now, rng=random.Random(), sequence=sequencer.run_once,
         end=_end_at_once,
     )  # fmt: skip
     await worker.start()

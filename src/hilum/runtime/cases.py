@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import asyncpg
+import orjson
 from dbos import DBOS
 
 from hilum.audit.entry import Entry
@@ -32,6 +33,9 @@ from hilum.runtime import work_items
 from hilum.runtime.deliveries import Command, Deliveries
 from hilum.runtime.fault_points import point
 from hilum.runtime.wire import dump_as, load_as
+from hilum.security.sealing.protected import Protection, Scrubber
+from hilum.store import sealed_places
+from hilum.store.sealed import KeyNotAtHand
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,6 +61,7 @@ class Surroundings:
     pool: asyncpg.Pool
     loop: asyncio.AbstractEventLoop
     estate: Estate
+    protection: Protection
     deliveries: Deliveries
     book: CrosswalkBook
     clock: Callable[[], datetime]
@@ -97,6 +102,11 @@ class CaseRun:
         self._occurrences: Counter[str] = Counter()
         self._commands = 0
         self._in_step = ""
+        self._scrub = Scrubber(())
+
+    def about(self, event: Any) -> None:
+        """What the case is about: its protected values stand in no key, cause or reason that the case gives."""
+        self._scrub = self._around.protection.scrubber(event)
 
     def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run a step once, or take its journaled result."""
@@ -106,7 +116,9 @@ class CaseRun:
         point(f"step.before:{step.name}")
         envelope = DBOS.run_step({"name": name}, self._attempt, step, name, args, kwargs)
         point(f"step.after:{step.name}")
-        if "ok" in envelope:
+        if "sealed" in envelope:
+            return load_as(step.returns, orjson.loads(self._opened(envelope["sealed"], name)))
+        if "ok" in envelope:  # As an earlier release journaled it.
             return load_as(step.returns, envelope["ok"])
         raise StepFailed(envelope["function_id"], name, envelope)
 
@@ -117,8 +129,9 @@ class CaseRun:
         self._in_step, self._commands = name, 0
         try:
             result = step.function(*args, **kwargs)
-            return {"ok": dump_as(step.returns, result)}
+            return {"sealed": self._sealed(orjson.dumps(dump_as(step.returns, result)).decode(), name)}
         except Rejected as rejected:
+            self._scrub.failure(rejected)
             kind = type(rejected)
             outcome: dict[str, Any] = {
                 "kind": "rejected",
@@ -132,12 +145,34 @@ class CaseRun:
                 "at_risk_usd": str(rejected.at_risk_usd) if rejected.at_risk_usd is not None else None,
             }
         except Unavailable as away:
+            self._scrub.failure(away)
             outcome = {"kind": "unavailable", "system": away.system, "reason": away.reason}
         except Exception as bug:
             log.exception("bug in step %s of %s", name, self._case_id)
             outcome = {"kind": "bug", "class": type(bug).__name__, "step": name}
         outcome["function_id"] = DBOS.step_id
         return outcome
+
+    def _sealed(self, plain: str, step: str) -> str:
+        """Bound to case and step: no result can be put in another's place behind the flow's back."""
+        sealer, now, place = (
+            self._around.protection.sealer,
+            self._around.clock(),
+            sealed_places.step_result(self._case_id, step),
+        )
+        try:
+            return sealer.seal_text(plain, "journal", place, now)
+        except KeyNotAtHand:
+            self._around.wait_for(sealer.ready("journal", now))
+            return sealer.seal_text(plain, "journal", place, now)
+
+    def _opened(self, sealed: str, step: str) -> str:
+        sealer, place = self._around.protection.sealer, sealed_places.step_result(self._case_id, step)
+        try:
+            return sealer.read_text(sealed, place)
+        except KeyNotAtHand:
+            self._around.wait_for(sealer.load(sealed))
+            return sealer.read_text(sealed, place)
 
     def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
         return self._around.wait_for(self._around.deliveries.ask(system, operation, arguments))
@@ -146,6 +181,9 @@ class CaseRun:
         self._commands += 1
         if key is None:
             key = f"{self._case_id}/{self._in_step}" + (f":{self._commands}" if self._commands > 1 else "")
+        else:
+            # An author's key may be made of the account: what it tells apart it still does, without saying whose it is.
+            key = self._scrub.tokened(key, self._around.protection.sealer.order_token)
         command = Command(system, operation, arguments, key, self._case_id, self._in_step)
         return self._around.wait_for(self._around.deliveries.command(command))
 
@@ -185,10 +223,12 @@ class CaseRunner:
             return "gone"
         flow, payload = started
         event = None
-        leave = running_in(CaseRun(around, case_id))
+        run = CaseRun(around, case_id)
+        leave = running_in(run)
         try:
             # Inside: an event that this release can read no more stops its case and is a person's, like any defect.
             event = flow.on.model_validate_json(payload)
+            run.about(event)
             flow.function(event)
             failure: StepFailed | None = None
             state = "done"
@@ -220,7 +260,8 @@ class CaseRunner:
                 "SELECT payload FROM event WHERE shard = $1 AND seq = $2 AND at = $3",
                 row["event_shard"], row["event_seq"], row["event_at"],
             )  # fmt: skip
-        return around.estate.flows[row["flow"]], payload
+        place = sealed_places.event_payload(row["event_shard"], row["event_seq"])
+        return around.estate.flows[row["flow"]], await around.protection.sealer.opened(payload, place)
 
     async def _rest(self, case_id: str, flow: Flow, event: Any, state: str, failure: StepFailed | None) -> None:
         around, now = self._around, self._around.clock()

@@ -29,6 +29,8 @@ from hilum.runtime.breakers import Breakers
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.fault_points import point
 from hilum.runtime.wire import dump_arguments, dump_result, load_arguments, load_result
+from hilum.security.sealing.protected import Protection
+from hilum.store import sealed_places
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class Deliveries:
         pool: asyncpg.Pool,
         connections: Connections,
         breakers: Breakers,
+        protection: Protection,
         *,
         executor: str,
         clock: Callable[[], datetime],
@@ -98,6 +101,8 @@ class Deliveries:
         self._pool = pool
         self._connections = connections
         self._breakers = breakers
+        self._protection = protection
+        self._sealer = protection.sealer
         self._executor = executor
         self._clock = clock
         self._rng = rng
@@ -128,7 +133,9 @@ class Deliveries:
                 raise
             turn = await self._take_turn(command, connection)
             if isinstance(turn, bytes):
-                return load_result(command.signature, turn)
+                return load_result(
+                    command.signature, await self._sealer.opened(turn, sealed_places.delivery_response(command.key))
+                )
             point(f"delivery.begun:{command.operation}")
             try:
                 return await self._in_turn(command, connection, turn)
@@ -181,6 +188,10 @@ class Deliveries:
             try:
                 async with asyncio.timeout(connection.policy.timeout_seconds):
                     return await call(**arguments)
+            except (Rejected, Unavailable) as told:
+                # In the system's own words, which may repeat the account they are about.
+                self._protection.scrubber(arguments).failure(told)
+                raise
             except TimeoutError:
                 raise Unavailable(
                     connection.system, f"no answer within {connection.policy.timeout_seconds:g} s"
@@ -245,24 +256,33 @@ class Deliveries:
         What is asked for is what its own case said last: a refusal may have been answered by correcting it.
         """
         now = self._clock()
+        identifiers = _identifiers(command.arguments)
+        await self._sealer.ready("delivery", now)
+        await self._sealer.ready("lookup", now, len(identifiers))
+        request = self._sealer.seal(
+            dump_arguments(command.arguments), "delivery", sealed_places.delivery_request(command.key), now
+        )
+        seal_key = self._sealer.sealing("lookup", now)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 """INSERT INTO delivery (key, system, operation, case_id, step, request, created_at, updated_at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
                    ON CONFLICT (key) DO UPDATE SET request = excluded.request
-                    WHERE delivery.state <> 'done' AND delivery.case_id = excluded.case_id AND delivery.request <> excluded.request""",
+                    WHERE delivery.state <> 'done' AND delivery.case_id = excluded.case_id""",
                 command.key, command.system.name, command.operation, command.case_id, command.step,
-                dump_arguments(command.arguments), now,
+                request, now,
             )  # fmt: skip
             await connection.execute(
                 "INSERT INTO delivery_case (key, case_id, step, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
                 command.key, command.case_id, command.step, now,
             )  # fmt: skip
-            for kind, value in _identifiers(command.arguments):
+            for kind, value in identifiers:
+                subject = f"c/{command.case_id}"
+                stored, sealed = self._protection.searched(kind, value, subject, seal_key)
                 await connection.execute(
-                    """INSERT INTO business_key (value, kind, subject, at) SELECT $1, $2, $3::text, $4
+                    """INSERT INTO business_key (value, kind, subject, at, sealed) SELECT $1, $2, $3::text, $4, $5
                         WHERE NOT EXISTS (SELECT 1 FROM business_key WHERE subject = $3::text AND subject LIKE 'c/%' AND value = $1)""",
-                    value, kind, f"c/{command.case_id}", now,
+                    stored, kind, subject, now, sealed,
                 )  # fmt: skip
 
     async def _take_turn(self, command: Command, to: Connection) -> _Turn | bytes:
@@ -290,7 +310,10 @@ class Deliveries:
                     in_doubt = row["state"] in ("attempting", "in_doubt", "dead")
                     # Another case's words for the same effect may differ (a shelf is lower by now): the first asker's count.
                     ours = row["case_id"] == command.case_id
-                    arguments = command.arguments if ours else load_arguments(command.signature, row["request"])
+                    arguments: Mapping[str, Any] = command.arguments
+                    if not ours:
+                        request = await self._sealer.opened(row["request"], sealed_places.delivery_request(command.key))
+                        arguments = load_arguments(command.signature, request)
                     return _Turn(row["fence"] + 1, row["attempts"] + 1, in_doubt, row["created_at"], arguments, until)
             await asyncio.sleep(0.05)
 
@@ -336,12 +359,16 @@ class Deliveries:
         now = self._clock()
         done = state == "done"
         kind, number = _document(result)
+        response = None
+        if done:
+            plain = dump_result(command.signature, result)
+            response = await self._sealer.sealed(plain, "delivery", sealed_places.delivery_response(command.key), now)
         async with self._pool.acquire() as connection, connection.transaction():
             updated = await connection.fetchval(
                 """UPDATE delivery SET state = $3, response = $4, document = $5, found = $6, error = $7, owner = NULL,
                           leased_until = NULL, updated_at = $8, done_at = CASE WHEN $9 THEN $8::timestamptz END
                     WHERE key = $1 AND fence = $2 RETURNING 1""",
-                command.key, turn.fence, state, dump_result(command.signature, result) if done else None,
+                command.key, turn.fence, state, response,
                 f"{kind} {number}" if number else None, found, error, now, done,
             )  # fmt: skip
             if not updated:

@@ -17,11 +17,13 @@ from pydantic import ValidationError
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
-from hilum.authoring.contract import value_at
 from hilum.authoring.estate import Estate
 from hilum.authoring.flow import Flow, criticality_rank
 from hilum.runtime import work_items
 from hilum.runtime.fault_points import point
+from hilum.security.sealing.protected import Protection
+from hilum.store import sealed_places
+from hilum.store.sealed import NotOurs, Shredded
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,11 @@ BATCH_EVENTS = 500
 class Dispatcher:
     """Reads every shard's events and opens the cases of the flows that want them."""
 
-    def __init__(self, pool: asyncpg.Pool, estate: Estate, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, estate: Estate, protection: Protection, *, clock: Callable[[], datetime]
+    ) -> None:
         self._pool = pool
+        self._protection = protection
         self._clock = clock
         self._estate = estate
         self._flows: dict[str, list[Flow]] = {}
@@ -86,11 +91,14 @@ class Dispatcher:
         if not cases:
             return
         rows = []
+        protection, sealer = self._protection, self._protection.sealer
+        await sealer.load(*(record["payload"] for _, record in cases))
         for flow, record in cases:
             try:
-                event = flow.on.model_validate_json(record["payload"])
-                key, ordering = required(event, flow.key, flow), required(event, flow.ordering, flow)
-            except (ValidationError, LookupError) as error:
+                payload = sealer.read(record["payload"], sealed_places.event_payload(shard, record["seq"]))
+                event = flow.on.model_validate_json(payload)
+                key, ordering = (required(event, path, flow, protection) for path in (flow.key, flow.ordering))
+            except (ValidationError, LookupError, NotOurs, Shredded) as error:
                 # This event alone cannot become a case; the shard goes on and a person hears of it.
                 await _unreadable(connection, flow, f"e/{shard}/{record['seq']}", error, self._owner(flow), now)
                 continue
@@ -144,9 +152,9 @@ async def days_in_use(connection: asyncpg.Connection) -> set[date]:
     return {row["day"] for row in rows}
 
 
-def required(event: Any, path: str, flow: Flow) -> str:
-    """The text of a field by which a case is known; LookupError when the event has none."""
-    value = value_at(event, path)
+def required(event: Any, path: str, flow: Flow, protection: Protection) -> str:
+    """The text of a field by which a case is known, or its token; LookupError when the event has none."""
+    value = protection.key_of(flow.on, path)(event)
     if value is None:
         raise LookupError(f"flow {flow.name}: the event has no {path}; `hilum check` should have refused this key")
     return value

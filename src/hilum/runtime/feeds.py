@@ -20,7 +20,7 @@ import asyncpg
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
-from hilum.authoring.contract import Contract, getter
+from hilum.authoring.contract import Contract
 from hilum.authoring.estate import Estate
 from hilum.authoring.failures import Rejected, Throttled, Unavailable
 from hilum.authoring.flow import Feed
@@ -28,6 +28,8 @@ from hilum.runtime import work_items
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.fault_points import point
+from hilum.security.sealing.protected import Protection
+from hilum.store import sealed_places
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class _Item:
     key: str
     body: bytes
     idempotency_key: str
+    event: Contract | None = None  # Until it is sent: what a refusal repeats of it is taken out of the refusal.
     receipt: str | None = None
     refused: Rejected | None = None
 
@@ -90,6 +93,7 @@ class FeedLanes:
         estate: Estate,
         connections: Connections,
         breakers: Breakers,
+        protection: Protection,
         *,
         executor: str,
         clock: Callable[[], datetime],
@@ -99,6 +103,8 @@ class FeedLanes:
         self._estate = estate
         self._connections = connections
         self._breakers = breakers
+        self._protection = protection
+        self._sealer = protection.sealer
         self._executor = executor
         self._clock = clock
         self._rng = rng
@@ -180,7 +186,9 @@ class FeedLanes:
                 feed.name,
             )
         }
-        items = self._items(feed, shard, [e for e in events if e["seq"] not in before])
+        events = [e for e in events if e["seq"] not in before]
+        await self._sealer.load(*(e["payload"] for e in events))
+        items = self._items(feed, shard, events)
         outcome = await self._send(lane, items, parked)
         if outcome.broken_off:
             # The cursor stays before the first event that was not handed over.
@@ -205,13 +213,14 @@ class FeedLanes:
 
     def _items(self, feed: Feed, shard: int, events: list[asyncpg.Record]) -> list[_Item]:
         contracts = self._contracts[feed.name]
-        key_of = getter(feed.key)
+        key_of = {name: self._protection.key_of(contract, feed.key) for name, contract in contracts.items()}
         items = []
         for record in events:
             item = _Item(record["seq"], record["at"], "", b"", f"{feed.name}/{shard}/{record['seq']}")
             try:
-                event = contracts[record["type"]].model_validate_json(record["payload"])
-                item.key = key_of(event) or ""
+                payload = self._sealer.read(record["payload"], sealed_places.event_payload(shard, record["seq"]))
+                event = item.event = contracts[record["type"]].model_validate_json(payload)
+                item.key = key_of[record["type"]](event) or ""
                 item.body = feed.function(event)
             except Exception as error:
                 # A defect that this event meets stops its key and nothing else.
@@ -257,6 +266,8 @@ class FeedLanes:
                 item.receipt = receipt
                 outcome.sent.append(item)
             left = group[len(result.receipts) :]
+            if result.failure is not None:
+                self._protection.scrubber(left[0].event).failure(result.failure)
             if isinstance(result.failure, Rejected):
                 left[0].refused = result.failure
                 outcome.refused.append(left[0])
@@ -276,13 +287,13 @@ class FeedLanes:
             try:
                 item.receipt = await self._deliver(connection, item)
             except Unavailable as away:
-                outcome.unavailable = away
+                outcome.unavailable = self._protection.scrubber(item.event).failure(away)
                 return
             except Exception as error:
                 if not isinstance(error, Rejected):
                     log.exception("defect in sending to %s", connection.system)
                     error = Defect(f"{type(error).__name__} in sending to {connection.system}")
-                item.refused = error
+                item.refused = self._protection.scrubber(item.event).failure(error)
                 outcome.refused.append(item)
                 outcome.behind.extend(group[index + 1 :])
                 return
@@ -331,6 +342,7 @@ class FeedLanes:
 
     async def _commit(self, lane: _Lane, until: int, outcome: _Outcome) -> None:
         feed, shard, now = lane.feed, lane.shard, self._clock()
+        receipts = await self._receipts(feed, shard, outcome.sent, now)
         async with self._pool.acquire() as connection, connection.transaction():
             if not await self._move(connection, lane, until):
                 return
@@ -339,7 +351,7 @@ class FeedLanes:
                     "feed_result",
                     schema_name="hilum",
                     columns=("feed", "shard", "event_seq", "at", "receipt"),
-                    records=[(feed.name, shard, i.seq, now, i.receipt) for i in outcome.sent],
+                    records=receipts,
                 )
             await self._park(connection, feed, shard, outcome, now)
             first, last = _range(outcome.sent)
@@ -354,6 +366,21 @@ class FeedLanes:
                 await append(
                     connection, [Entry(now, "system:feeds", "feed.delivered", f"l/{feed.name}/{shard}", detail)]
                 )
+
+    async def _receipts(
+        self, feed: Feed, shard: int, sent: list[_Item], now: datetime
+    ) -> list[tuple[str, int, int, datetime, str | None]]:
+        """What systems answered, sealed where the feed carries protected data: a receipt may repeat it."""
+        if not any(self._protection.seals(c.type_name()) for c in feed.on):
+            return [(feed.name, shard, i.seq, now, i.receipt) for i in sent]
+        await self._sealer.ready("event", now, len(sent))
+        return [
+            (feed.name, shard, i.seq, now, self._receipt(feed.name, shard, i, now) if i.receipt else i.receipt)
+            for i in sent
+        ]
+
+    def _receipt(self, feed: str, shard: int, item: _Item, now: datetime) -> str:
+        return self._sealer.seal_text(str(item.receipt), "event", sealed_places.receipt(feed, shard, item.seq), now)
 
     async def _park(
         self, connection: asyncpg.Connection, feed: Feed, shard: int, outcome: _Outcome, now: datetime
@@ -411,11 +438,13 @@ class FeedLanes:
                 WHERE p.feed = $1 AND p.shard = $2 AND p.key = $3 ORDER BY p.event_seq""",
             feed.name, shard, key,
         )  # fmt: skip
+        await self._sealer.load(*(r["payload"] for r in rows))
         items = self._items(feed, shard, [r for r in rows if r["state"] != "skipped"])
         outcome = await self._send(lane, items, set())
         now = self._clock()
         skipped = [r["seq"] for r in rows if r["state"] == "skipped" and r["seq"] <= lane.cursor]
         gone = [i.seq for i in outcome.sent] + skipped
+        receipts = await self._receipts(feed, shard, outcome.sent, now)
         async with self._pool.acquire() as connection, connection.transaction():
             if not await self._move(connection, lane, lane.cursor):
                 return outcome
@@ -424,7 +453,7 @@ class FeedLanes:
             )
             await connection.executemany(
                 "INSERT INTO feed_result (feed, shard, event_seq, at, receipt) VALUES ($1, $2, $3, $4, $5)",
-                [(feed.name, shard, i.seq, now, i.receipt) for i in outcome.sent],
+                receipts,
             )
             await connection.execute(
                 "UPDATE feed_parked SET state = 'dead' WHERE feed = $1 AND shard = $2 AND event_seq = ANY($3)",

@@ -19,6 +19,9 @@ from hilum.audit.entry import at_text, entry_bytes
 from hilum.runtime import work_items
 from hilum.runtime.fault_points import point
 from hilum.runtime.reception import ACCEPTED, DUPLICATE, REFUSED, PreparedEvent, Problem, Reception
+from hilum.security.sealing.protected import Protection
+from hilum.security.sealing.sealer import Sealing
+from hilum.store import sealed_places
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +86,20 @@ class _Rows:
 class Intake:
     """The single writer of one intake shard.
 
-    ``clock`` gives the time of receipt; ``actor`` is written into the audit log.
+    ``protection`` seals what is stored; ``clock`` gives the time of receipt; ``actor`` is written into the audit log.
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, *, name: str, clock: Callable[[], datetime], actor: str = "system:intake"
+        self,
+        pool: asyncpg.Pool,
+        protection: Protection,
+        *,
+        name: str,
+        clock: Callable[[], datetime],
+        actor: str = "system:intake",
     ) -> None:
         self._pool = pool
+        self._protection = protection
         self._name = name
         self._clock = clock
         self._actor = actor
@@ -188,14 +198,16 @@ class Intake:
         reception.events, reception.type, reception.control_id = [], "", ""
         await self._commit(batch)
 
-    @staticmethod
-    def _search_by(columns: list[list[Any]], keys: list[tuple[str, str]], subject: str, now: datetime) -> None:
+    def _search_by(
+        self, columns: list[list[Any]], keys: list[tuple[str, str]], subject: str, now: datetime, seal: Sealing
+    ) -> None:
         for value, kind in keys:
-            columns[0].append(value)
+            stored, sealed = self._protection.searched(kind, value, subject, seal)
+            columns[0].append(stored)
             columns[1].append(kind)
             columns[2].append(subject)
             columns[3].append(now)
-            columns[4].append(None)
+            columns[4].append(sealed)
 
     def _count(self, receipts: list[Receipt]) -> None:
         for receipt in receipts:
@@ -264,8 +276,11 @@ class Intake:
         connection = await self._connected()
         now = self._clock()
         known: dict[bytes, tuple[int, int, bytes | None]] = {}
+        events = [event for waiting in batch for event in waiting.reception.events]
+        facts = {i: self._protection.sealer.fact(i) for event in events for i in event.identities}
         while True:
-            rows = self._rows(batch, now, known)
+            await self._keys_for(batch, events, now)
+            rows = self._rows(batch, now, known, facts)
             point("intake.before_commit")
             try:
                 if rows.aliases or rows.conflicts:
@@ -279,15 +294,22 @@ class Intake:
             except (asyncpg.PostgresError, _LearnedMeanwhile) as error:
                 if isinstance(error, asyncpg.PostgresError) and error.sqlstate != "HL002":
                     raise
-                identities = [i for w in batch for e in w.reception.events for i in e.identities]
                 found = await connection.fetch(
-                    "SELECT identity, shard, event_seq, agreed FROM fact WHERE identity = ANY($1::bytea[])", identities
+                    "SELECT identity, shard, event_seq, agreed FROM fact WHERE identity = ANY($1::bytea[])",
+                    list(facts.values()),
                 )
                 known.update({r["identity"]: (r["shard"], r["event_seq"], r["agreed"]) for r in found})
                 continue
             point("intake.after_commit")
             self._message_seq, self._event_seq = rows.message_seq, rows.event_seq
             return rows
+
+    async def _keys_for(self, batch: list[_Waiting], events: list[PreparedEvent], now: datetime) -> None:
+        """Have keys at hand for everything that this batch may seal: laying it out must not wait."""
+        sealer = self._protection.sealer
+        await sealer.ready("message", now, len(batch))
+        await sealer.ready("event", now, len(events))
+        await sealer.ready("lookup", now, sum(len(event.keys) for event in events))
 
     async def _accept(self, connection: asyncpg.Connection, rows: _Rows, now: datetime) -> None:
         # Every shard locks facts in the same order, so that none waits for one that waits for it.
@@ -325,13 +347,24 @@ class Intake:
                 actor=self._actor,
             )
 
-    def _rows(self, batch: list[_Waiting], now: datetime, known: dict[bytes, tuple[int, int, bytes | None]]) -> _Rows:
-        """Lay the batch out in columns. ``known`` holds facts already stored; facts of the batch itself are added."""
+    def _rows(
+        self,
+        batch: list[_Waiting],
+        now: datetime,
+        known: dict[bytes, tuple[int, int, bytes | None]],
+        facts: dict[bytes, bytes],
+    ) -> _Rows:
+        """Lay the batch out in columns. ``known`` holds facts already stored; facts of the batch itself are added.
+
+        ``facts`` gives each identity's keyed form. Numbers are known only here, and what is sealed is bound to them.
+        """
         rows = _Rows(message_seq=self._message_seq, event_seq=self._event_seq)
         seen = dict(known)
         m, e, f, k, a = rows.messages, rows.events, rows.facts, rows.keys, rows.audit
         at = at_text(now)
         shard = self._shard
+        protection, sealer = self._protection, self._protection.sealer
+        seal_message, seal_event, seal_key = (sealer.sealing(c, now) for c in ("message", "event", "lookup"))
         for waiting in batch:
             reception = waiting.reception
             rows.message_seq += 1
@@ -340,18 +373,20 @@ class Intake:
             fresh = 0
             copy_of = reception.copy_of
             for event in reception.events:
-                originals = list(dict.fromkeys(seen[i] for i in event.identities if i in seen))
+                identities = [facts[i] for i in event.identities]
+                agreed = sealer.fact(event.agreed) if event.agreed is not None else None
+                originals = list(dict.fromkeys(seen[i] for i in identities if i in seen))
                 if originals:
                     original = originals[0]
                     first = f"e/{original[0]}/{original[1]}"
                     copy_of = copy_of or first
-                    unseen = [i for i in event.identities if i not in seen]
+                    unseen = [i for i in identities if i not in seen]
                     rows.aliases.extend((i, *original) for i in unseen)
                     # A report that brings a new identity (a serial) is found by it, at the fact it repeats.
-                    self._search_by(k, event.keys if unseen else [], first, now)
-                    for identity in event.identities:
+                    self._search_by(k, event.keys if unseen else [], first, now, seal_key)
+                    for identity in identities:
                         seen.setdefault(identity, original)
-                    if event.agreed is not None and original[2] is not None and event.agreed != original[2]:
+                    if agreed is not None and original[2] is not None and agreed != original[2]:
                         rows.conflicts.append((Conflict(event, first), subject))
                     for other in originals[1:]:
                         one, two = sorted([original[:2], other[:2]])
@@ -362,32 +397,36 @@ class Intake:
                 rows.event_seq += 1
                 event_seq = rows.event_seq
                 event_subject = f"e/{shard}/{event_seq}"
+                payload = event.payload
+                if protection.seals(event.type):
+                    payload = seal_event(payload, sealed_places.event_payload(shard, event_seq))
                 row: tuple[Any, ...] = (
                     event_seq,
                     now,
                     event.type,
                     event.version,
-                    event.key,
+                    protection.ordered(event.type, event.ordering, event.key),
                     event.facility,
                     seq,
                     event.mapping,
                     event.copy_of,
-                    event.payload,
+                    payload,
                 )
                 for column, value in zip(e, row, strict=True):
                     column.append(value)
-                for identity in event.identities:
-                    seen[identity] = (shard, event_seq, event.agreed)
+                for identity in identities:
+                    seen[identity] = (shard, event_seq, agreed)
                     f[0].append(identity)
                     f[1].append(event_seq)
-                    f[2].append(event.agreed)
-                self._search_by(k, event.keys, event_subject, now)
+                    f[2].append(agreed)
+                self._search_by(k, event.keys, event_subject, now, seal_key)
             status = (
                 REFUSED if reception.problem is not None else ACCEPTED if fresh or not reception.events else DUPLICATE
             )
             row = (
                 seq, now, reception.system, reception.transport, reception.peer, reception.type, reception.control_id,
-                status, str(reception.problem) if reception.problem is not None else None, copy_of, reception.digest, reception.raw,
+                status, str(reception.problem) if reception.problem is not None else None, copy_of, reception.digest,
+                seal_message(reception.raw, sealed_places.message_raw(shard, seq)),
             )  # fmt: skip
             for column, value in zip(m, row, strict=True):
                 column.append(value)

@@ -1,6 +1,7 @@
 """From bytes to events: parse at the door, map, and say in the standard's words what was wrong.
 
-Pure: no input or output, no clock. One ``Reception`` is everything the store must know of one message.
+Pure: no input or output, no clock, no keys. One ``Reception`` is everything the store must know of one message, in clear;
+``intake`` seals it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class PreparedEvent:
     agreed: bytes | None
     keys: list[tuple[str, str]]  # (value, kind)
     copy_of: str | None = None
+    ordering: str = ""  # The field that gave the key; it says whether the key is stored as it is.
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ class Reception:
 class _Prepared:
     """A contract's fields compiled to what the hot path reads."""
 
-    __slots__ = ("agreed", "facility", "identities", "key", "keys", "name", "version")
+    __slots__ = ("agreed", "facility", "identities", "key", "keys", "name", "ordering", "version")
 
     def __init__(self, contract: type[Contract], ordering: str) -> None:
         self.name = contract.type_name()
@@ -88,6 +90,7 @@ class _Prepared:
             (f"{self.name}\x1f{'+'.join(paths)}".encode(), [getter(path) for path in paths])
             for paths in contract.identities
         ]
+        self.ordering = ordering
         self.key = getter(ordering)
         self.facility = getter("facility") if "facility" in contract.model_fields else None
         self.keys = key_fields(contract)
@@ -121,6 +124,7 @@ class _Prepared:
             identities=identities,
             agreed=agreed,
             keys=keys,
+            ordering=self.ordering,
         )
 
 
@@ -212,8 +216,10 @@ class Reader:
     def again(self, system: str, kind: str, raw: bytes, transport: str, peer: str) -> Reception:
         """Read stored bytes anew, as a replay does, whatever transport brought them first."""
         spec = self._estate.systems.get(system)
-        if spec is not None and spec.listen.webhook is not None and raw.lstrip()[:1] == b"{":
-            return self.json(system, transport, peer, raw, spec.listen.webhook.type_field)
+        if spec is not None and raw.lstrip()[:1] == b"{":
+            of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.folder
+            if of_json is not None:
+                return self.json(system, transport, peer, raw, of_json.type_field)
         return self.hl7(system, transport, peer, raw)[0]
 
     def _map(self, reception: Reception, known: tuple[Mapping[Any], str], message: Any) -> None:

@@ -26,6 +26,9 @@ from hilum.runtime.dispatch import required
 from hilum.runtime.fault_points import point
 from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.reception import ACCEPTED, Reader
+from hilum.security.sealing.protected import Protection
+from hilum.store import sealed_places
+from hilum.store.sealed import NotOurs, Shredded
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +126,17 @@ class _Run:
 class Replayer:
     """Runs replay jobs, one at a time, taking up after a crash where the last one was."""
 
-    def __init__(self, pool: asyncpg.Pool, estate: Estate, intake: Intake, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        estate: Estate,
+        protection: Protection,
+        intake: Intake,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._pool = pool
+        self._protection = protection
         self._estate = estate
         self._reader = Reader(estate)
         self._intake = intake
@@ -213,16 +225,20 @@ class Replayer:
         )
         if row is None:
             return "refused", None, "there is no such message, or it is past its retention; its facts remain known"
-        reception = self._reader.again(row["system"], row["type"], row["raw"], "replay", "")
+        try:
+            raw = await self._protection.sealer.opened(row["raw"], sealed_places.message_raw(shard, seq))
+        except (Shredded, NotOurs) as closed:
+            return "refused", None, str(closed)
+        reception = self._reader.again(row["system"], row["type"], raw, "replay", "")
         reception.copy_of = subject
         if reception.problem is not None:
             return "refused", None, str(reception.problem)
-        identities = [i for e in reception.events for i in e.identities]
+        facts = {i: self._protection.sealer.fact(i) for e in reception.events for i in e.identities}
         known = {
             r["identity"]
-            for r in await self._pool.fetch("SELECT identity FROM fact WHERE identity = ANY($1)", identities)
+            for r in await self._pool.fetch("SELECT identity FROM fact WHERE identity = ANY($1)", list(facts.values()))
         }
-        fresh = [e for e in reception.events if not any(i in known for i in e.identities)]
+        fresh = [e for e in reception.events if not any(facts[i] in known for i in e.identities)]
         words = ", ".join(sorted({e.type for e in fresh}))
         if dry_run:
             return ("new_event", None, f"would make {words}") if fresh else ("none", None, "every fact is known")
@@ -237,10 +253,14 @@ class Replayer:
             return "refused", None, "there is no such event, or it is past its retention"
         opened = []
         now = self._clock()
+        try:
+            payload = await self._protection.sealer.opened(row["payload"], sealed_places.event_payload(shard, seq))
+        except (Shredded, NotOurs) as closed:
+            return "refused", None, str(closed)
         for flow in self._estate.flows_on(row["type"]):
             try:
-                event = flow.on.model_validate_json(row["payload"])
-                key, ordering = required(event, flow.key, flow), required(event, flow.ordering, flow)
+                event = flow.on.model_validate_json(payload)
+                key, ordering = (required(event, path, flow, self._protection) for path in (flow.key, flow.ordering))
             except (ValidationError, LookupError) as error:
                 return "refused", None, f"flow {flow.name} cannot read the event ({type(error).__name__})"
             case_id = f"{flow.name}/{key}"

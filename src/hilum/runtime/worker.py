@@ -29,6 +29,7 @@ from hilum.runtime.journal import Journal
 from hilum.runtime.loops import Bell, listen, standing
 from hilum.runtime.recovery import Recovery
 from hilum.runtime.replay import Replayer
+from hilum.security.sealing.protected import Protection
 from hilum.store.partitions import drop_partitions, ensure_partitions
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Worker:
         self,
         pool: asyncpg.Pool,
         estate: Estate,
+        protection: Protection,
         connections: Connections,
         settings: WorkerSettings,
         *,
@@ -68,6 +70,7 @@ class Worker:
     ) -> None:
         self._pool = pool
         self._estate = estate
+        self._protection = protection
         self._connections = connections
         self._settings = settings
         self._clock = clock
@@ -76,7 +79,7 @@ class Worker:
         self._bells = {name: Bell() for name in ("hilum_events", "hilum_cases", "hilum_crosswalk", "hilum_replay")}
         self._breakers = Breakers(pool, clock=clock, rng=rng)
         self._deliveries = Deliveries(
-            pool, connections, self._breakers, executor=settings.executor, clock=clock, rng=rng
+            pool, connections, self._breakers, protection, executor=settings.executor, clock=clock, rng=rng
         )
         self._book = CrosswalkBook(pool, clock, ZoneInfo(estate.time_zone))
         self._journal = Journal(settings.database_url, settings.executor, estate.flows_version, settings.slots)
@@ -85,12 +88,14 @@ class Worker:
             flows_version=estate.flows_version, clock=clock, lost=end,
         )  # fmt: skip
         self._feeds = FeedLanes(
-            pool, estate, connections, self._breakers, executor=settings.executor, clock=clock, rng=rng
+            pool, estate, connections, self._breakers, protection, executor=settings.executor, clock=clock, rng=rng
         )
-        self._dispatcher = Dispatcher(pool, estate, clock=clock)
+        self._dispatcher = Dispatcher(pool, estate, protection, clock=clock)
         self._recovery = Recovery(pool, connections, self._breakers, clock=clock)
-        self._replay_intake = Intake(pool, name=f"replay:{settings.executor}", clock=clock, actor="system:replay")
-        self._replayer = Replayer(pool, estate, self._replay_intake, clock=clock)
+        self._replay_intake = Intake(
+            pool, protection, name=f"replay:{settings.executor}", clock=clock, actor="system:replay"
+        )
+        self._replayer = Replayer(pool, estate, protection, self._replay_intake, clock=clock)
         self._claims: Claims | None = None
         self._runner: CaseRunner | None = None
         self._dead: set[str] = set()
@@ -111,6 +116,7 @@ class Worker:
             self._pool,
             loop,
             self._estate,
+            self._protection,
             self._deliveries,
             self._book,
             self._clock,
@@ -130,6 +136,7 @@ class Worker:
         self._stand("replay", self._replayer.run_once, 1.0, self._bells["hilum_replay"].listener())
         self._stand("audit sequencing", self._sequence, 0.5)
         self._stand("crosswalks", self._refresh_book, 2.0, self._bells["hilum_crosswalk"].listener())
+        self._stand("data keys", self._protection.sealer.keyring.refresh, 10.0)
         self._stand("retention", self._keep_house, 3600.0)
         self._tasks.append(loop.create_task(listen(self._pool, self._bells)))
         self.started.set()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
 import json
 import os
 import secrets
@@ -35,6 +36,7 @@ from hilum.masterdata.crosswalks import Crosswalks
 from hilum.runtime import work_items
 from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
 from hilum.store.pool import open_pool
+from hilum.testing import hospital_records
 from hilum.testing.hospital_messages import account_message, charge_message, procedure_message
 from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory
 from hilum.testing.neighbours.process import Neighbour
@@ -101,10 +103,11 @@ class Hospital:
             directory,
             token_file=self.data / "secrets" / "stock-api-token",
             positions=positions,
+            locations=_locations(estate),
             webhook_url=f"http://127.0.0.1:{self._ports['webhook']}/hooks/stock",
             webhook_secret_file=self.data / "secrets" / "stock-webhook",
         )
-        self.billing: Neighbour = simulated_billing(directory)
+        self.billing: Neighbour = simulated_billing(directory, token_file=self.data / "secrets" / "billing-api-token")
         self.ehr = SimulatedEhr(directory, to=f"127.0.0.1:{self._ports['mllp']}", ack_timeout_seconds=5.0)
 
     # --- opening and closing
@@ -393,6 +396,14 @@ class Hospital:
 
         return self.on_database(work)
 
+    def messages(self) -> list[dict[str, Any]]:
+        """Every stored message, ``raw`` opened."""
+        return self.on_database(lambda pool: hospital_records.stored_messages(pool, self.data))
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every stored event, ``payload`` opened."""
+        return self.on_database(lambda pool: hospital_records.stored_events(pool, self.data))
+
     def on_database(self, work: Callable[[asyncpg.Pool], Coroutine[Any, Any, T]]) -> T:
         async def all_of_it() -> T:
             pool = await open_pool(self.database_url, min_size=1, max_size=2, application_name="hospital")
@@ -414,6 +425,7 @@ class Hospital:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = {
             "stock-api-token": secrets.token_urlsafe(24),
+            "billing-api-token": secrets.token_urlsafe(24),
             "stock-webhook": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
             "erp": self._erp.credentials,
         }
@@ -429,7 +441,10 @@ class Hospital:
         systems = {
             "stock": {"url": self.inventory.url},
             "erp": {"url": self._erp.url, "database": self._erp.database},
-            "billing": {"url": f"mllp://127.0.0.1:{self.billing.ports['mllp-port']}"},
+            "billing": {
+                "url": f"mllp://127.0.0.1:{self.billing.ports['mllp-port']}",
+                "rest": self.billing.url,
+            },
         }
         text = f"[systems.ehr.listen.mllp]\nport = {self._ports['mllp']}\n"
         for name, connect in systems.items():
@@ -439,6 +454,15 @@ class Hospital:
         place = self.directory / "overlay.toml"
         place.write_text(text)
         return place
+
+
+def _locations(estate: Path) -> dict[str, str]:
+    """At which facility each location of the estate's table is."""
+    table = estate / "tables" / "locations.csv"
+    if not table.exists():
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        return {row["location"]: row["facility"] for row in csv.DictReader(file)}
 
 
 async def _state(pool: asyncpg.Pool) -> dict[str, Any]:

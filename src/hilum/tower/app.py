@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hilum.audit.lineage import search
 from hilum.audit.thread import Found
+from hilum.audit.unsealing import Opens
 from hilum.authoring.estate import Estate
 from hilum.runtime.overview import Overview, read_overview
 from hilum.runtime.work_queue import list_items, read_item
@@ -55,10 +56,18 @@ _EMPTY_HINT = "Try a usage id, an account, order, journal or charge number, a de
 
 
 def tower_app(
-    pool: asyncpg.Pool, estate: Estate, clock: Callable[[], datetime], registry: CollectorRegistry | None = None
+    pool: asyncpg.Pool,
+    estate: Estate,
+    clock: Callable[[], datetime],
+    registry: CollectorRegistry | None = None,
+    *,
+    protection: Opens | None = None,
 ) -> Starlette:
-    """The application. ``registry`` holds what its process counts itself; it is added to ``/metrics``."""
-    tower = _Tower(pool, estate, clock, registry)
+    """The application. ``registry`` holds what its process counts itself; it is added to ``/metrics``.
+
+    Without ``protection`` what is sealed is shown as sealed, and nothing is found by an account.
+    """
+    tower = _Tower(pool, estate, clock, registry, protection)
     static = StaticFiles(directory=Path(__file__).parent / "static")
     return Starlette(
         routes=[
@@ -105,8 +114,14 @@ class _Tower:
     """The handlers and what they share."""
 
     def __init__(
-        self, pool: asyncpg.Pool, estate: Estate, clock: Callable[[], datetime], registry: CollectorRegistry | None
+        self,
+        pool: asyncpg.Pool,
+        estate: Estate,
+        clock: Callable[[], datetime],
+        registry: CollectorRegistry | None,
+        protection: Opens | None,
     ) -> None:
+        self._protection = protection
         self._pool = pool
         self._estate = estate
         self._clock = clock
@@ -204,7 +219,7 @@ class _Tower:
 
     async def _search(self, key: str) -> Found:
         async with self._pool.acquire() as connection:
-            return await search(connection, key, estate=self._estate)
+            return await search(connection, key, estate=self._estate, protection=self._protection)
 
     async def _overview(self) -> Overview:
         """The newest reading, shared by everyone who looks at the same moment."""

@@ -20,8 +20,8 @@ import asyncpg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hilum.security.sealing.periods import ends_of, period_of
-from hilum.security.sealing.sealed import KeyNotAtHand, NotOurs, Shredded
 from hilum.security.sealing.wrapping import KeysLost, KeyWrapper
+from hilum.store.sealed import KeyNotAtHand, NotOurs, Shredded
 
 BLOCK_VALUES = 1 << 20
 """How many values a process reserves at once: at 8,000 messages a second for about a minute."""
@@ -114,11 +114,10 @@ class Keyring:
                     self._current[place] = await self._provide(*place, max(values, BLOCK_VALUES))
 
     def current(self, data_class: str, at: datetime) -> Current:
-        """The key to seal the next value with. KeyNotAtHand without ``ready``."""
+        """The key to seal with; who seals counts ``left`` down. KeyNotAtHand without ``ready``."""
         current = self._current.get((data_class, period_of(data_class, at)))
         if current is None or current.left <= 0:
             raise KeyNotAtHand(f"no key is ready to seal {data_class} data of {at:%Y-%m-%d}")
-        current.left -= 1
         return current
 
     async def _provide(self, data_class: str, period: date, block: int) -> Current:

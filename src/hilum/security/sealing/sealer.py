@@ -25,7 +25,8 @@ import asyncpg
 from cryptography.exceptions import InvalidTag
 
 from hilum.security.sealing.keyring import Keyring
-from hilum.security.sealing.sealed import (
+from hilum.security.sealing.wrapping import KeyWrapper
+from hilum.store.sealed import (
     BODY_AT,
     NONCE_BYTES,
     KeyNotAtHand,
@@ -38,8 +39,8 @@ from hilum.security.sealing.sealed import (
     nonce_of,
     to_text,
 )
-from hilum.security.sealing.wrapping import KeyWrapper
 
+Sealing = Callable[[bytes, str], bytes]
 TOKEN_BYTES = 16
 TOKEN_MARK = "~"
 """How a token begins as text: it stands where a value of a person would."""
@@ -60,11 +61,23 @@ class Sealer:
         """Have a key with which ``values`` values of this class may be sealed; fast when there is one already."""
         await self.keyring.ready(data_class, at, values)
 
+    def sealing(self, data_class: str, at: datetime) -> Sealing:
+        """``seal`` for many values of one class and time, of which ``ready`` was told: ``(plain, place) -> sealed``."""
+        key = self.keyring.current(data_class, at)
+        beginning, encrypt, random = header(key.id), key.cipher.encrypt, os.urandom
+
+        def seal(plain: bytes, place: str) -> bytes:
+            if key.left <= 0:
+                raise KeyNotAtHand(f"more {data_class} values than ready() was asked for")
+            key.left -= 1
+            nonce = random(NONCE_BYTES)
+            return beginning + nonce + encrypt(nonce, plain, binding(data_class, place))
+
+        return seal
+
     def seal(self, plain: bytes, data_class: str, place: str, at: datetime) -> bytes:
         """Seal for one place. KeyNotAtHand when ``ready`` did not come first."""
-        key = self.keyring.current(data_class, at)
-        nonce = os.urandom(NONCE_BYTES)
-        return header(key.id) + nonce + key.cipher.encrypt(nonce, plain, binding(data_class, place))
+        return self.sealing(data_class, at)(plain, place)
 
     async def load(self, *values: bytes | str | None) -> None:
         """Have the keys of these stored values at hand; what is missing or not sealed needs none."""

@@ -115,6 +115,11 @@ class TrytonRest:
     async def delete(self, model: str, record: int) -> None:
         await self._ask("DELETE", f"{model}/{record}", ())
 
+    async def definitions(self, model: str) -> dict[str, Any]:
+        """The fields of a model as the ERP defines them: type, relation, selection, required. Changes nothing."""
+        found: dict[str, Any] = await self._ask("POST", f"{model}/fields_get", (), body={})
+        return found
+
     # -- inside
 
     async def _ask(

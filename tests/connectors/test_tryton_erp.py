@@ -12,7 +12,7 @@ from typing import TypeVar
 import asyncpg
 import pytest
 
-from hilum.authoring import ErpRefused, Unavailable
+from hilum.authoring import ErpRefused, PageRequest, Unavailable
 from hilum.connectors.tryton import PlacedOrder, PostedJournal, TrytonErp
 from hilum.model import (
     CostCentre,
@@ -25,6 +25,7 @@ from hilum.model import (
     Money,
     Replenishment,
 )
+from hilum.model.where import EVERYTHING
 from hilum.testing.neighbours.faulty_proxy import Fault, FaultyProxy
 from hilum.testing.neighbours.tryton import Tryton
 
@@ -310,7 +311,8 @@ def test_an_unknown_item_is_none_and_a_known_one_has_its_name(ask):
 
 
 def test_the_cost_centres_are_those_of_the_estate(ask):
-    assert ask(lambda erp: erp.cost_centres()) == ["CC-CATH", "CC-EYE", "CC-GEN", "CC-ORTHO"]
+    page = ask(lambda erp: erp.cost_centres(EVERYTHING, PageRequest()))
+    assert [centre.code for centre in page.items] == ["CC-ORTHO", "CC-CATH", "CC-EYE", "CC-GEN"]
 
 
 # --- orders ------------------------------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ class LedgerPosting(BaseModel):
     entry: str = Field(description="The journal entry's number.")
     date: date
     journal: str
-    account: str
+    account: str | None = Field(description="The account's code; None for one that has only a name.")
+    account_name: str
     debit: Money
     credit: Money
     cost_centre: str | None = None

@@ -65,7 +65,7 @@ class SupplierAcknowledgement(BaseModel):
 
     state: str = Field(pattern="^(accepted|changed|rejected)$")
     promised_on: date | None = Field(default=None, description="The day the goods are promised for.")
-    note: str = Field(default="", max_length=500)
+    note: str = Field(default="", max_length=500, pattern=r"^[^\x00-\x09\x0b-\x1f]*$")
 
 
 class PurchaseOrderLine(BaseModel):
@@ -142,7 +142,7 @@ class SupplierInvoice(BaseModel):
     untaxed: Money
     tax: Money
     total: Money
-    open_amount: Money = Field(description="What is still to be paid.")
+    open_amount: Money = Field(description="What is still to be paid of a posted one.")
     orders: tuple[str, ...] = ()
     lines: tuple[SupplierInvoiceLine, ...] = ()
 

@@ -13,11 +13,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
+from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.failures import Refused, Unavailable
+from hilum.connectors.billing_hl7v2.accounts import BillingAccounts
 from hilum.formats.hl7v2 import HL7Error, Message, build
+from hilum.model.identifiers import AccountNumber
 from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
+from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
 from hilum.model.supply import ChargeableUsage
+from hilum.model.where import Where
 
 LOCKED, INTERNAL = "206", "207"
 """Codes of HL7 table 0357 that say nothing about the message: with AR it may be taken later (ch. 2.9.2.2)."""
@@ -31,7 +36,10 @@ async def _nothing() -> None:
 
 
 class BillingHl7:
-    """The billing system behind ``exchange``; ``ping`` and ``close`` are those of whatever carries it."""
+    """The billing system behind ``exchange``; ``ping`` and ``close`` are those of whatever carries it.
+
+    Messages tell billing; what it knows itself is asked of its REST interface ``accounts``, where it has one.
+    """
 
     # Billing drops a repeated FT1-2: nothing has to be searched for.
     idempotent_commands: ClassVar[frozenset[str]] = frozenset({"charge_usage"})
@@ -43,6 +51,7 @@ class BillingHl7:
         clock: Callable[[], datetime],
         ping: Callable[[], Awaitable[None]] = _nothing,
         close: Callable[[], Awaitable[None]] = _nothing,
+        accounts: BillingAccounts | None = None,
         system: str = "billing",
         receiving_application: str = "BILLING",
         receiving_facility: str = "",
@@ -51,8 +60,21 @@ class BillingHl7:
         self._clock = clock
         self._ping = ping
         self._close = close
+        self._accounts = accounts
         self._system = system
         self._receiver = (receiving_application, receiving_facility)
+
+    async def account(self, number: AccountNumber) -> PatientAccountStatus | None:
+        return await self._rest.account(number)
+
+    async def accounts(self, where: Where, page: PageRequest) -> Page[PatientAccountStatus]:
+        return await self._rest.accounts(where, page)
+
+    async def account_status(self, handle: str) -> PatientAccountStatus | None:
+        return await self._rest.account_status(handle)
+
+    async def account_balance(self, handle: str) -> PatientBalance | None:
+        return await self._rest.account_balance(handle)
 
     async def charge_usage(self, usage: ChargeableUsage, *, key: str) -> DocumentRef:
         """Charge a usage, or learn that it was charged; the document's number is billing's.
@@ -80,6 +102,17 @@ class BillingHl7:
 
     async def close(self) -> None:
         await self._close()
+        if self._accounts is not None:
+            await self._accounts.close()
+
+    @property
+    def _rest(self) -> BillingAccounts:
+        if self._accounts is None:
+            raise Refused(
+                f"{self._system} cannot be asked for accounts",
+                f"write `rest` and `token` in [connect] of systems/{self._system}.toml",
+            )
+        return self._accounts
 
     def _charge(self, usage: ChargeableUsage, number: str) -> bytes:
         """DFT^P03 with one FT1. The account stands for the patient in PID-3: that is all a charge needs to know."""

@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 import httpx2
 import orjson
 
+from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.failures import Refused, StockBelowZero, Throttled, Unavailable
+from hilum.connectors.inventory_rest.positions import Positions
 from hilum.connectors.vendor_answers import wait_seconds
 from hilum.model.identifiers import ItemNumber, LocationCode
-from hilum.model.supply import Movement, Shelf
+from hilum.model.supply import InventoryPosition, Movement, Shelf
+from hilum.model.where import Where
 from hilum.security.egress_http import why_refused
 
 INSUFFICIENT = "insufficient"
@@ -44,6 +47,13 @@ class InventoryRest:
             transport=transport,
             trust_env=False,  # A proxy of the environment must not see stock movements.
         )
+        self._positions = Positions(self._ask, system)
+
+    async def positions(self, where: Where, page: PageRequest) -> Page[InventoryPosition]:
+        return await self._positions.page(where, page)
+
+    async def position(self, location: LocationCode, item: ItemNumber) -> InventoryPosition | None:
+        return await self._positions.one(location, item)
 
     async def take(self, movement: Movement, *, key: str) -> Shelf:
         """Take stock from a shelf; the shelf as it stood after this movement, also when the key is repeated.

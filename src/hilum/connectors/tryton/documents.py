@@ -27,6 +27,11 @@ class Kind:
     key_field: str
     steps: Mapping[str, str]
     content: tuple[str, ...]  # The fields by which a draft is compared with what is asked for.
+    named: str = "number"  # The field by which people find it; drafts have no number yet.
+
+    @property
+    def state(self) -> tuple[str, str]:
+        return (self.named, "state")
 
 
 JOURNAL = Kind(
@@ -43,8 +48,18 @@ ORDER = Kind(
     {"draft": "quote", "quotation": "confirm"},
     ("party.name", "warehouse.code", "lines.quantity", "lines.unit_price", "lines.product.code"),
 )
+INVOICE = Kind(
+    "account.invoice",
+    "supplier invoice",
+    "description",
+    {},  # It stays a draft: a person posts it.
+    (
+        "party.code", "reference", "invoice_date", "lines.description", "lines.quantity", "lines.unit_price",
+        "lines.origin",
+    ),
+    named="reference",
+)  # fmt: skip
 
-_STATE = ("number", "state")
 _ROUNDS = 5
 
 
@@ -78,30 +93,30 @@ class Documents:
 
     async def make(self, key: str, wanted: Any, values: Mapping[str, Any]) -> DocumentRef:
         """Make the document under ``key`` and carry it on."""
-        made = await self._rest.create(self._kind.model, {**values, self._kind.key_field: key}, _STATE)
+        made = await self._rest.create(self._kind.model, {**values, self._kind.key_field: key}, self._kind.state)
         found = await self.find(key, wanted)
         if found is None:
             raise Unavailable(self._system, f"the draft {self._kind.type} {made['id']} vanished before it was posted")
         if found.id != str(made["id"]):
-            await self._discarded(made["id"])
+            await self.discard(made["id"])
         return found
 
     async def _under(self, key: str) -> list[Record]:
         """Every document under ``key``: those with an effect first, then drafts, each by age."""
-        fields = [*_STATE, *self._kind.content]
+        fields = [*self._kind.state, *self._kind.content]
         found = await self._rest.search(self._kind.model, [(self._kind.key_field, "=", key)], fields)
         return sorted(found, key=lambda document: (document["state"] == "draft", document["id"]))
 
     async def _alone(self, drafts: list[Record]) -> bool:
         """Delete all drafts but the first; False when one of them is a draft no more."""
-        return all([await self._discarded(draft["id"]) for draft in drafts[1:]])
+        return all([await self.discard(draft["id"]) for draft in drafts[1:]])
 
-    async def _discarded(self, document: int) -> bool:
+    async def discard(self, document: int) -> bool:
         """Delete a draft; False when the ERP does not let go of it, as of anything but a draft."""
         try:
             await self._rest.delete(self._kind.model, document)
         except ErpRefused:
-            return not await self._rest.search(self._kind.model, [("id", "=", document)], _STATE)
+            return not await self._rest.search(self._kind.model, [("id", "=", document)], self._kind.state)
         return True
 
     async def _finish(self, document: Record, key: str, wanted: Any) -> DocumentRef | None:
@@ -114,10 +129,10 @@ class Documents:
             state = document["state"]
             try:
                 async with self._numbering:
-                    document = await self._rest.press(self._kind.model, document["id"], button, _STATE)
+                    document = await self._rest.press(self._kind.model, document["id"], button, self._kind.state)
             except ErpRefused:
                 # Another request may have pressed it already: the state tells.
-                again = await self._rest.search(self._kind.model, [("id", "=", document["id"])], _STATE)
+                again = await self._rest.search(self._kind.model, [("id", "=", document["id"])], self._kind.state)
                 if not again:
                     return None
                 if again[0]["state"] == state:
@@ -126,7 +141,7 @@ class Documents:
         return DocumentRef(
             system=self._system,
             type=self._kind.type,
-            number=document["number"],
+            number=document[self._kind.named],
             id=str(document["id"]),
             state=document["state"],
         )

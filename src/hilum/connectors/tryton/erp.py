@@ -11,15 +11,40 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import httpx2
+
+from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.failures import ErpRefused
 from hilum.connectors.tryton.client import Record, TrytonRest
 from hilum.connectors.tryton.documents import JOURNAL, ORDER, Documents
+from hilum.connectors.tryton.ledger import Ledger
 from hilum.connectors.tryton.master import MasterData, covers
+from hilum.connectors.tryton.notes import Answers
+from hilum.connectors.tryton.procurement import ITEMS, Procurement, item_of
 from hilum.connectors.tryton.reads import Books, PlacedOrder, PostedJournal
-from hilum.model import ContractPrice, DocumentRef, Item, ItemNumber, Journal, Money, Replenishment
+from hilum.connectors.tryton.supplier_invoices import SupplierInvoices
+from hilum.connectors.tryton.suppliers import Suppliers
+from hilum.model import (
+    AccountBalance,
+    ContractPrice,
+    CostCentreRecord,
+    DocumentRef,
+    InvoiceEntry,
+    Item,
+    ItemNumber,
+    Journal,
+    JournalEntry,
+    LedgerPosting,
+    Money,
+    PurchaseOrder,
+    Replenishment,
+    Supplier,
+    SupplierAcknowledgement,
+    SupplierInvoice,
+)
+from hilum.model.where import Where
 
 _CENT = Decimal("0.01")
-_UNITS = {"u": "EA"}  # Tryton's symbol of the unit "Unit"; X12 and UBL say EA or EACH.
 
 
 class TrytonErp:
@@ -27,7 +52,7 @@ class TrytonErp:
 
     ``credentials`` is the key of a validated *user application* of type REST. Its user needs the groups Accounting, Purchase
     and Stock. ``company`` is the company's name and may be left out when there is only one; ``journal`` is the code of the
-    journal that is posted to. Operations raise ErpRefused (a person must decide) and Unavailable (time must pass).
+    journal that is posted to, ``supplier_category`` the name of the party category that makes a party a supplier. Operations raise ErpRefused (a person must decide) and Unavailable (time must pass).
     """
 
     # Both commands look for their key first, so repeating one is safe; `find_...` tells whether it was done.
@@ -41,22 +66,29 @@ class TrytonErp:
         *,
         company: str | None = None,
         journal: str = "SUPPLY",
+        supplier_category: str = "Supplier",
         timeout_seconds: float = 15,
         system: str = "erp",
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         # Jitter only has to differ between the processes that compete for a lock.
         dice = rng if rng is not None else random.Random(os.getpid())
         self._rest = TrytonRest(
             base_url, database, credentials.strip(), system=system, timeout_seconds=timeout_seconds, rng=dice,
-            sleep=sleep,
+            sleep=sleep, transport=transport,
         )  # fmt: skip
         self._system = system
         self._master = MasterData(self._rest, company=company, journal=journal)
         self._books = Books(self._rest, self._master, journal)
         self._journals = Documents(self._rest, system, JOURNAL, _journal_digest)
         self._orders = Documents(self._rest, system, ORDER, _order_digest)
+        self._procurement = Procurement(self._rest, self._master, supplier_category)
+        self._ledger = Ledger(self._rest, self._master)
+        self._suppliers = Suppliers(self._rest, system, supplier_category)
+        self._answers = Answers(self._rest, system)
+        self._invoices = SupplierInvoices(self._rest, self._master, system)
 
     async def ping(self) -> None:
         """Return when server, database and key work."""
@@ -69,12 +101,8 @@ class TrytonErp:
 
     async def item(self, number: ItemNumber) -> Item | None:
         """The item; None when the item master has no such number or it is out of use."""
-        fields = ["code", "name", "default_uom.symbol"]
-        found = await self._rest.search("product.product", [("code", "=", number.value)], fields, limit=1)
-        if not found:
-            return None
-        symbol = found[0]["default_uom"]["symbol"]
-        return Item(number=ItemNumber(value=found[0]["code"]), name=found[0]["name"], unit=_UNITS.get(symbol, symbol))
+        found = await ITEMS.one(self._rest, ("code", "=", number.value))
+        return item_of(found) if found is not None and found["code"] == number.value else None
 
     async def contract_price(self, item: ItemNumber, on: date) -> ContractPrice | None:
         """The price of one each for the smallest order, from the first supplier by preference who has agreed one.
@@ -104,11 +132,41 @@ class TrytonErp:
                 )
         return None
 
-    async def cost_centres(self) -> list[str]:
-        """The codes of all cost centres in use."""
-        await self._master.company()
-        domain = [("type", "=", "normal"), ("code", "!=", None)]
-        return sorted(found["code"] for found in await self._rest.search("analytic_account.account", domain, ["code"]))
+    # -- lists and records, for the system API; `Where` says by which attributes, `hilum.authoring.roles` which there are
+
+    async def items(self, where: Where, page: PageRequest) -> Page[Item]:
+        return await self._procurement.items(where, page)
+
+    async def suppliers(self, where: Where, page: PageRequest) -> Page[Supplier]:
+        return await self._procurement.suppliers(where, page)
+
+    async def supplier(self, code: str) -> Supplier | None:
+        return await self._procurement.supplier(code)
+
+    async def orders(self, where: Where, page: PageRequest) -> Page[PurchaseOrder]:
+        return await self._procurement.orders(where, page)
+
+    async def order(self, number: str) -> PurchaseOrder | None:
+        return await self._procurement.order(number)
+
+    async def invoices(self, where: Where, page: PageRequest) -> Page[SupplierInvoice]:
+        return await self._procurement.invoices(where, page)
+
+    async def invoice(self, id: str) -> SupplierInvoice | None:
+        return await self._procurement.invoice(id)
+
+    async def cost_centres(self, where: Where, page: PageRequest) -> Page[CostCentreRecord]:
+        return await self._ledger.cost_centres(where, page)
+
+    async def postings(self, where: Where, page: PageRequest) -> Page[LedgerPosting]:
+        return await self._ledger.postings(where, page)
+
+    async def journal_entry(self, number: str) -> JournalEntry | None:
+        return await self._ledger.journal_entry(number)
+
+    async def balances(self, where: Where, page: PageRequest, on: date) -> Page[AccountBalance]:
+        with self._refusals():
+            return await self._ledger.balances(where, page, on)
 
     # -- commands
 
@@ -137,6 +195,47 @@ class TrytonErp:
         with self._refusals():
             await self._master.company()
             return await self._orders.find(key, _wanted_order(request))
+
+    async def create_supplier(self, supplier: Supplier, *, key: str) -> DocumentRef:
+        """Make the supplier known. Its code is its identity: whatever the key, one code is one supplier."""
+        earlier = await self.find_create_supplier(supplier, key=key)
+        if earlier is not None:
+            return earlier
+        return await self._suppliers.make(supplier)
+
+    async def find_create_supplier(self, supplier: Supplier, *, key: str) -> DocumentRef | None:
+        await self._master.company()
+        return await self._suppliers.find(supplier)
+
+    async def acknowledge_order(self, number: str, answer: SupplierAcknowledgement, *, key: str) -> DocumentRef:
+        """Write the supplier's answer down as a note of the order, under ``key``."""
+        earlier = await self.find_acknowledge_order(number, answer, key=key)
+        if earlier is not None:
+            return earlier
+        return await self._answers.write(number, answer, key)
+
+    async def find_acknowledge_order(
+        self, number: str, answer: SupplierAcknowledgement, *, key: str
+    ) -> DocumentRef | None:
+        await self._master.company()
+        return await self._answers.find(number, answer, key)
+
+    async def enter_invoice(self, invoice: InvoiceEntry, *, key: str) -> DocumentRef:
+        """Enter the invoice as a draft under ``key``, which becomes its description. The result's number is the supplier's own.
+
+        Two runners at once under one key are kept apart by the delivery's lease; should they meet all the same, one
+        draft remains.
+        """
+        earlier = await self.find_enter_invoice(invoice, key=key)
+        if earlier is not None:
+            return earlier
+        with self._refusals():
+            return await self._invoices.make(invoice, key)
+
+    async def find_enter_invoice(self, invoice: InvoiceEntry, *, key: str) -> DocumentRef | None:
+        with self._refusals():
+            await self._master.company()
+            return await self._invoices.find(invoice, key)
 
     # -- the books, for reconciliation
 

@@ -51,6 +51,12 @@ class MasterData:
         domain = [("start_date", "<=", on), ("end_date", ">=", on), ("company", "=", await self._company())]
         return await self._one("fiscal year", f"for {on:%Y}", "account.fiscalyear", domain, ["name"])
 
+    async def cost_centres(self) -> tuple[str, ...]:
+        """The codes of all cost centres, those out of use included. Not remembered, as the warehouses are not."""
+        domain = [("type", "=", "normal"), ("code", "!=", None), ("active", "in", [True, False])]
+        found = await self._rest.search("analytic_account.account", domain, ["code"])
+        return tuple(sorted({centre["code"] for centre in found}))
+
     async def cost_centre(self, code: str) -> Record:
         domain = [("code", "=", code), ("type", "=", "normal"), ("company", "=", await self._company())]
         return await self._one("cost centre", code, "analytic_account.account", domain, ["code", "root"])
@@ -62,6 +68,16 @@ class MasterData:
     async def supplier(self, name: str) -> Record:
         fields = ["name", "addresses", "supplier_payment_term"]
         return await self._one("supplier", name, "party.party", [("name", "=", name)], fields)
+
+    async def party(self, code: str) -> Record:
+        """A supplier by its code, with what its invoices need."""
+        fields = ["name", "addresses", "supplier_payment_term", "account_payable"]
+        return await self._one("supplier", code, "party.party", [("code", "=", code)], fields)
+
+    async def warehouses(self) -> tuple[str, ...]:
+        """The codes of all warehouses. Not remembered: one that is added must be known to the next question."""
+        found = await self._rest.search("stock.location", [("type", "=", "warehouse"), ("code", "!=", None)], ["code"])
+        return tuple(sorted({location["code"] for location in found}))
 
     async def warehouse(self, code: str) -> Record:
         domain = [("code", "=", code), ("type", "=", "warehouse")]

@@ -8,8 +8,8 @@ Over MLLP it takes ADT^A01, A02, A03, A04 (the account's whereabouts, once for e
     AE  with ERR: the content is wrong (table 0357: 100, 101, 102, 205)
     AR  with ERR: the type is not taken (200), or it is busy just now (207)
 
-Over HTTP it can be read: ``GET /charges?usage_id=``, ``GET /accounts``, ``GET /health``; and with ``--faults`` told to
-have a fault at its MLLP door (``POST /_faults``, see ``simulated_faults``).
+Over HTTP it can be read: ``GET /charges?usage_id=``, ``GET /accounts``, ``GET /health``. With ``--token-file`` its
+REST interface is below ``/api`` (see ``simulated_billing_rest``). With ``--faults`` it can be told to have a fault at both (``POST /_faults``, see ``simulated_faults``).
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from hilum.testing.neighbours.simulated_billing_books import BillingBooks, Invalid
-from hilum.testing.neighbours.simulated_faults import Fault, Faults
+from hilum.testing.neighbours.simulated_billing_rest import BillingRest
+from hilum.testing.neighbours.simulated_faults import Fault, Faults, FaultyServing
 from hilum.testing.neighbours.simulated_hl7 import (
     MAX_FRAME_BYTES,
     Message,
@@ -40,7 +42,6 @@ from hilum.testing.neighbours.simulated_hl7 import (
     read_frame,
 )
 from hilum.testing.neighbours.simulated_process import announce, live_with_parent, run_until_told
-from hilum.transports.http import serve
 
 ADT_TRIGGERS = ("A01", "A02", "A03", "A04")
 
@@ -93,7 +94,7 @@ class _Desk:
         return acknowledgement(message, code, control_id=f"B{next(self._numbers)}", at=self._clock(), more=more)
 
 
-def _reading_side(books: BillingBooks, faults: Faults | None) -> Starlette:
+def _reading_side(books: BillingBooks, faults: Faults | None, token: str | None) -> Starlette:
     async def charges(request: Request) -> Response:
         return _json(books.charges(request.query_params.get("usage_id")))
 
@@ -104,9 +105,21 @@ def _reading_side(books: BillingBooks, faults: Faults | None) -> Starlette:
         return _json({"simulated": "billing", "status": "ok"})
 
     routes = [Route("/charges", charges), Route("/accounts", accounts), Route("/health", health)]
+    if token is not None:
+        routes += BillingRest(books, token).routes()
     if faults is not None:
         routes.append(Route("/_faults", faults.endpoint, methods=["POST"]))
     return Starlette(routes=routes)
+
+
+class _FaultyApi(FaultyServing):
+    """Faults meet the REST interface only: what was written down can always be read beside it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
 
 def _json(content: object) -> Response:
@@ -121,7 +134,9 @@ async def _run(told: argparse.Namespace) -> None:
     faults = Faults()
     desk = _Desk(books, faults, clock=clock)
     mllp = await asyncio.start_server(desk.connected, told.host, told.mllp_port, limit=MAX_FRAME_BYTES)
-    served = await serve(_reading_side(books, faults if told.faults else None), told.host, told.http_port)
+    shared = faults if told.faults else None
+    token = told.token_file.read_text().strip() if told.token_file is not None else None
+    served = await _FaultyApi(_reading_side(books, shared, token), shared).serve(told.host, told.http_port)
     announce("billing", {"mllp-port": mllp.sockets[0].getsockname()[1], "http-port": served.port})
     await run_until_told()
     mllp.close()
@@ -134,6 +149,7 @@ def main() -> None:
     parser.add_argument("--mllp-port", type=int, default=0, help="0 takes a free port; the ready line says which")
     parser.add_argument("--http-port", type=int, default=0)
     parser.add_argument("--state", type=Path, required=True, help="the SQLite file that survives the process")
+    parser.add_argument("--token-file", type=Path, help="open the REST interface for this bearer token")
     parser.add_argument("--faults", action="store_true", help="open POST /_faults")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
     told = parser.parse_args()

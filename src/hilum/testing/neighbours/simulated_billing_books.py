@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.testing.neighbours.simulated_hl7 import Message
+from hilum.testing.neighbours.simulated_search import Search, sql_of
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS account (
@@ -23,6 +24,9 @@ CREATE TABLE IF NOT EXISTS charge (
     authority TEXT NOT NULL, code TEXT NOT NULL, description TEXT NOT NULL, quantity INTEGER NOT NULL,
     unit_cost TEXT NOT NULL, department TEXT NOT NULL, facility TEXT NOT NULL, at TEXT NOT NULL,
     received INTEGER NOT NULL DEFAULT 1);
+CREATE TABLE IF NOT EXISTS payment (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, authority TEXT NOT NULL, amount TEXT NOT NULL,
+    at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS seen (sender TEXT NOT NULL, control_id TEXT NOT NULL, PRIMARY KEY (sender, control_id));
 """
 
@@ -108,8 +112,9 @@ class BillingBooks:
         with self._transaction() as db:
             # A charge may come before its account's registration: the account is opened on its behalf.
             db.execute(
-                "INSERT INTO account (number, authority, status) VALUES (?, ?, 'provisional') ON CONFLICT DO NOTHING",
-                (number, authority),
+                """INSERT INTO account (number, authority, facility, status) VALUES (?, ?, ?, 'provisional')
+                   ON CONFLICT DO NOTHING""",
+                (number, authority, message.get("MSH", 4)),
             )
             return [self._line(db, message, line, number, authority) for line in lines]
 
@@ -157,6 +162,70 @@ class BillingBooks:
     def accounts(self) -> list[dict[str, Any]]:
         rows = self._db.execute("SELECT * FROM account ORDER BY authority, number")
         return [{**dict(row), "history": row["history"].split()} for row in rows]
+
+    # -- the REST interface
+
+    def lookup(self, number: str, authority: str) -> dict[str, Any] | None:
+        """The account of a number: its handle, which says nothing about the patient, and where it stands."""
+        return self._one("number = ? AND authority = ?", (number, authority))
+
+    def by_handle(self, handle: str) -> dict[str, Any] | None:
+        return self._one("rowid = ?", (_row(handle),))
+
+    def search(self, asked: Search) -> dict[str, Any]:
+        """Accounts by ``facility`` and ``status``, oldest first; ``next`` is where to go on, null at the end."""
+        text, values = sql_of(asked.filter, {"facility": "nullif(facility, '')", "status": "status"})
+        after = _row(asked.after) if asked.after is not None else 0
+        rows = self._db.execute(
+            f"SELECT rowid, * FROM account WHERE rowid > ? AND {text} ORDER BY rowid LIMIT ?",
+            (after, *values, asked.limit + 1),
+        ).fetchall()
+        found = [_told(row) for row in rows[: asked.limit]]
+        return {"accounts": found, "next": found[-1]["handle"] if len(rows) > asked.limit else None}
+
+    def balance(self, handle: str) -> dict[str, Any] | None:
+        """Charges, payments and what is left, in USD."""
+        account = self.by_handle(handle)
+        if account is None:
+            return None
+        of = (account["number"], account["authority"])
+        charged = self._db.execute("SELECT quantity, unit_cost FROM charge WHERE account = ? AND authority = ?", of)
+        paid = self._db.execute("SELECT amount FROM payment WHERE account = ? AND authority = ?", of)
+        charges = sum((row["quantity"] * Decimal(row["unit_cost"]) for row in charged), Decimal("0.00"))
+        payments = sum((Decimal(row["amount"]) for row in paid), Decimal("0.00"))
+        return {**account, "charges": str(charges), "payments": str(payments), "balance": str(charges - payments)}
+
+    def pay(self, handle: str, amount: Decimal) -> bool:
+        """A payment on an account; False when there is no such account."""
+        account = self.by_handle(handle)
+        if account is None:
+            return False
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO payment (account, authority, amount, at) VALUES (?, ?, ?, ?)",
+                (account["number"], account["authority"], f"{amount:.2f}", self._clock().isoformat()),
+            )
+        return True
+
+    def _one(self, condition: str, values: tuple[Any, ...]) -> dict[str, Any] | None:
+        row = self._db.execute(f"SELECT rowid, * FROM account WHERE {condition}", values).fetchone()
+        return _told(row) if row is not None else None
+
+
+def _told(row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "handle": f"AC-{row['rowid']:06}",
+        "number": row["number"],
+        "authority": row["authority"],
+        "facility": row["facility"] if row["facility"] else None,
+        "status": row["status"],
+    }
+
+
+def _row(handle: str) -> int:
+    """The row of a handle; -1, which no row has, for what is no handle."""
+    number = handle.removeprefix("AC-")
+    return int(number) if handle.startswith("AC-") and number.isascii() and number.isdecimal() else -1
 
 
 def _account(message: Message) -> tuple[str, str]:

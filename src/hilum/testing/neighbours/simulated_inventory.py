@@ -6,6 +6,8 @@ they are taken. A scan is a report, not a movement: the shelf is lighter only af
 usage is taken from the shelf once, whoever reported it.
 
     POST /movements   take: {location, item, quantity, reference, reason}, header Idempotency-Key -> the shelf after it
+    POST /positions/search   {filter, limit, after} -> {positions, next}, with facilities (see ``simulated_search``)
+    POST /locations   at which facility each location is: {location: facility}
     GET  /positions   ?location= &item=        GET /movements ?reference=
     POST /positions   set shelves up           POST /counts   a physical count: {location, item, on_hand}
     POST /receipts    stock received: {location, item, quantity, receipt}
@@ -38,6 +40,7 @@ from starlette.routing import Route
 from hilum.testing.neighbours.simulated_faults import Faults, FaultyServing
 from hilum.testing.neighbours.simulated_inventory_books import InventoryBooks, Problem
 from hilum.testing.neighbours.simulated_process import announce, live_with_parent, run_until_told
+from hilum.testing.neighbours.simulated_search import BadFilter, Search
 
 
 class Position(BaseModel):
@@ -81,6 +84,7 @@ class _Receipt(BaseModel):
 
 
 _positions = TypeAdapter(list[Position])
+_locations = TypeAdapter(dict[str, str])
 
 
 class Reporter:
@@ -157,6 +161,8 @@ class _Desk:
             ("GET", "/movements", self._movements),
             ("GET", "/positions", self._positions),
             ("POST", "/positions", self._stock),
+            ("POST", "/positions/search", self._search),
+            ("POST", "/locations", self._locate),
             ("POST", "/counts", self._count),
             ("POST", "/receipts", self._receive),
             ("POST", "/scan", self._scan),
@@ -177,7 +183,7 @@ class _Desk:
                 return await door(request)
             except Problem as problem:
                 return _problem(problem)
-            except (ValidationError, orjson.JSONDecodeError):
+            except (ValidationError, orjson.JSONDecodeError, BadFilter):
                 return _problem(Problem(422, "invalid", "The request does not have the agreed form"))
 
         return guarded
@@ -196,6 +202,13 @@ class _Desk:
     async def _positions(self, request: Request) -> Response:
         query = request.query_params
         return _json(self._books.positions(query.get("location"), query.get("item")))
+
+    async def _search(self, request: Request) -> Response:
+        return _json(self._books.search(Search.model_validate_json(await request.body())))
+
+    async def _locate(self, request: Request) -> Response:
+        self._books.locate(_locations.validate_json(await request.body()))
+        return Response(status_code=204)
 
     async def _stock(self, request: Request) -> Response:
         given = _positions.validate_json(await request.body())
@@ -242,6 +255,8 @@ async def _run(told: argparse.Namespace) -> None:
     books = InventoryBooks(told.state, clock=clock, new_id=lambda: uuid.uuid4().hex)
     if told.positions is not None and books.is_empty:
         books.stock(position.model_dump() for position in _positions.validate_json(told.positions.read_bytes()))
+    if told.locations is not None:
+        books.locate(_locations.validate_json(told.locations.read_bytes()))
     reporter = None
     if told.webhook_url:
         secret = told.webhook_secret_file.read_text().strip()
@@ -267,6 +282,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port; the ready line says which")
     parser.add_argument("--state", type=Path, required=True, help="the SQLite file that survives the process")
     parser.add_argument("--positions", type=Path, help="shelves to set up when the state is empty (JSON list)")
+    parser.add_argument("--locations", type=Path, help="at which facility each location is (JSON object)")
     parser.add_argument("--token-file", type=Path, required=True, help="the bearer token callers must show")
     parser.add_argument("--webhook-url", default="", help="where scans are reported to")
     parser.add_argument("--webhook-secret-file", type=Path, help="the signing secret (whsec_...)")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +15,15 @@ from typing import Any
 
 import orjson
 
+from hilum.testing.neighbours.simulated_search import Search, sql_of
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS position (
     location TEXT NOT NULL, item TEXT NOT NULL,
     on_hand INTEGER NOT NULL CHECK (on_hand >= 0),
     reorder_point INTEGER NOT NULL, par INTEGER NOT NULL, last_receipt TEXT NOT NULL,
     PRIMARY KEY (location, item));
+CREATE TABLE IF NOT EXISTS location (location TEXT PRIMARY KEY, facility TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS movement (
     number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, location TEXT NOT NULL, item TEXT NOT NULL,
     quantity INTEGER NOT NULL, on_hand INTEGER NOT NULL, reference TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
@@ -80,6 +83,25 @@ class InventoryBooks:
                        reorder_point = excluded.reorder_point, par = excluded.par, last_receipt = excluded.last_receipt""",
                     given,
                 )
+
+    def locate(self, facilities: Mapping[str, str]) -> None:
+        """Say at which facility each location is."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO location VALUES (?, ?)", list(facilities.items()))
+
+    def search(self, asked: Search) -> dict[str, Any]:
+        """Positions with their facilities, by location and item; ``next`` is where to go on, null at the end."""
+        columns = {"location": "p.location", "item": "p.item", "facility": "l.facility"}
+        text, values = sql_of(asked.filter, columns)
+        location, _, item = (asked.after if asked.after is not None else "").partition("\t")
+        rows = self._db.execute(
+            f"""SELECT p.*, l.facility FROM position p LEFT JOIN location l USING (location)
+                WHERE (p.location, p.item) > (?, ?) AND {text} ORDER BY p.location, p.item LIMIT ?""",
+            (location, item, *values, asked.limit + 1),
+        ).fetchall()
+        found = [dict(row) for row in rows[: asked.limit]]
+        more = len(rows) > asked.limit
+        return {"positions": found, "next": f"{found[-1]['location']}\t{found[-1]['item']}" if more else None}
 
     def take(self, given: dict[str, Any], key: str) -> tuple[bytes, bool]:
         """Take from a shelf under a key; the answer's bytes and whether it was answered before.

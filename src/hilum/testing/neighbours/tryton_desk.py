@@ -10,6 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -110,6 +111,20 @@ class Desk:
             self.write("purchase.product_supplier.price", earlier[0], unit_price=price)
         else:
             self.create("purchase.product_supplier.price", product_supplier=supplier, quantity=0.0, unit_price=price)
+
+    def receive(self, purchase: int, quantity: int, *, on: date) -> None:
+        """Goods of a one-line order arrive: so many of the units that are still expected."""
+        [order] = self.read("purchase.purchase", [purchase], ["company", "party", "warehouse", "moves"])
+        [zones] = self.read("stock.location", [order["warehouse"]], ["input_location", "storage_location"])
+        [move] = self.search("stock.move", [("id", "in", list(order["moves"])), ("state", "=", "draft")])
+        self.write("stock.move", move, quantity=float(quantity))
+        shipment = self.create(
+            "stock.shipment.in", company=order["company"], supplier=order["party"], warehouse=order["warehouse"],
+            warehouse_input=zones["input_location"], warehouse_storage=zones["storage_location"], effective_date=on,
+            incoming_moves=[["add", [move]]],
+        )  # fmt: skip
+        self.press("stock.shipment.in", "receive", shipment)
+        self.press("stock.shipment.in", "do", shipment)
 
     def close_period(self, month: str) -> None:
         """An accountant closes a period, ``2026-03``: nothing more is posted into it."""

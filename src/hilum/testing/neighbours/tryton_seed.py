@@ -1,4 +1,4 @@
-"""What the ERP holds before the day begins: company, fiscal years, accounts, cost centres, suppliers, items, warehouses."""
+"""What the ERP holds before the day begins: company, years, accounts, cost centres, suppliers, items, warehouses, orders."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from decimal import Decimal
 from pathlib import Path
 
 from hilum.testing.neighbours.tryton_desk import Desk
+from hilum.testing.neighbours.tryton_trade import (
+    OPENING_ORDERS,
+    SeedOrder,
+    SeedSupplier,
+    plant_orders,
+    plant_suppliers,
+)
 
-FORMAT = "4"  # Raised when `plant` makes something else of the same seed, so that no old template is used.
+FORMAT = "5"  # Raised when `plant` makes something else of the same seed, so that no old template is used.
 
 _PERMISSIONS = (
     ("account", "group_account"),
@@ -52,6 +59,8 @@ class ErpSeed:
     items: tuple[SeedItem, ...]
     cost_centres: tuple[tuple[str, str], ...]
     warehouses: tuple[tuple[str, str], ...]
+    known_suppliers: tuple[SeedSupplier, ...] = ()  # Those that more is known of than the item master's name.
+    orders: tuple[SeedOrder, ...] = ()
     company: str = "Lakeshore Health"
     currency: str = "USD"
     journal: str = "SUPPLY"
@@ -61,8 +70,11 @@ class ErpSeed:
     )
 
     @property
-    def suppliers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(item.supplier for item in self.items))
+    def suppliers(self) -> tuple[SeedSupplier, ...]:
+        """Everyone who supplies an item, and whoever else is known."""
+        known = {supplier.name: supplier for supplier in self.known_suppliers}
+        named = {item.supplier: SeedSupplier(item.supplier, item.supplier) for item in self.items}
+        return tuple({**named, **known}.values())
 
     @property
     def fingerprint(self) -> str:
@@ -71,15 +83,22 @@ class ErpSeed:
 
     @classmethod
     def from_estate(cls, estate: Path, *, today: date) -> ErpSeed:
-        """The ERP of an estate's folder: ``tables/items.csv``, ``tables/cost_centres.csv``, its facilities and its title.
+        """The ERP of an estate's folder: ``tables/items.csv``, ``tables/cost_centres.csv``, ``tables/suppliers.csv`` when
+        there is one, its facilities and its title; and of the opening orders those whose supplier, item and facility it has.
 
         Fiscal years are last year, this year and the next one.
         """
         about = tomllib.loads((estate / "estate.toml").read_text())
+        items = tuple(_items(_rows(estate / "tables" / "items.csv")))
+        table = estate / "tables" / "suppliers.csv"
+        suppliers = tuple(_suppliers(_rows(table))) if table.exists() else ()
+        things = {supplier.code for supplier in suppliers} | {item.code for item in items} | set(about["facilities"])
         return cls(
             company=about["estate"]["title"],
             fiscal_years=(today.year - 1, today.year, today.year + 1),
-            items=tuple(_items(_rows(estate / "tables" / "items.csv"))),
+            items=items,
+            known_suppliers=suppliers,
+            orders=tuple(o for o in OPENING_ORDERS if {o.supplier, o.item, o.facility} <= things),
             cost_centres=tuple((r["cost_centre"], r["name"]) for r in _rows(estate / "tables" / "cost_centres.csv")),
             warehouses=tuple((code, facility["name"]) for code, facility in about["facilities"].items()),
         )
@@ -103,6 +122,11 @@ def _items(rows: Iterable[dict[str, str]]) -> Iterable[SeedItem]:
         )
 
 
+def _suppliers(rows: Iterable[dict[str, str]]) -> Iterable[SeedSupplier]:
+    for row in rows:
+        yield SeedSupplier(code=row.pop("supplier"), **row)
+
+
 def contract_reference(supplier: str) -> str:
     """How the network's contract with a supplier is called: ``CTR-ORTHOVIA``."""
     return f"CTR-{supplier.upper()}"
@@ -124,6 +148,7 @@ def plant(seed: ErpSeed, desk: Desk) -> str:
     expense = next(a.code for a in seed.accounts if a.kind == "expense")
     _items_and_suppliers(seed, desk, company, accounts[expense])
     _warehouses(seed, desk)
+    plant_orders(seed.orders, desk, company, seed.fiscal_years[0])
     return _program_user(desk, company)
 
 
@@ -196,15 +221,7 @@ def _items_and_suppliers(seed: ErpSeed, desk: Desk, company: int, expense: int) 
         lines=[["create", [{"type": "remainder", "relativedeltas": [["create", [{"days": 30}]]]}]]],
     )  # fmt: skip
     each = desk.xml_id("product", "uom_unit")
-    parties = {
-        name: desk.create(
-            "party.party",
-            name=name,
-            supplier_payment_term=term,
-            addresses=[["create", [{"street": "Supplier's road 1"}]]],
-        )
-        for name in seed.suppliers
-    }
+    parties = plant_suppliers(seed.suppliers, desk, term)
     [currency] = desk.search("currency.currency", [("code", "=", seed.currency)])
     for item in seed.items:
         if item.uom != "EA":

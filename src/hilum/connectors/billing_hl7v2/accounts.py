@@ -1,0 +1,124 @@
+"""Patient accounts over billing's REST interface: status and balance, by handles that say nothing about the patient.
+
+An account's number is PHI and is only ever sent in a body. What billing refuses is told without it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import orjson
+
+from hilum.authoring.api import Page, PageRequest
+from hilum.authoring.failures import Refused, Throttled, Unavailable
+from hilum.authoring.paging import cursor_after, position_in, size_of
+from hilum.connectors.vendor_answers import wait_seconds
+from hilum.model.identifiers import AccountNumber, FacilityCode
+from hilum.model.money import Money
+from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
+from hilum.model.where import Nothing, Where
+from hilum.model.where_json import as_json
+from hilum.security.egress_http import why_refused
+
+_LIST = "patient-accounts"
+_LATER = frozenset({408, 425, 429})
+
+
+class BillingAccounts:
+    """The accounts of the billing system at ``url``, spoken to with a bearer ``token``."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        timeout_seconds: float = 5.0,
+        *,
+        system: str = "billing",
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._system = system
+        self._http = httpx2.AsyncClient(
+            base_url=url,
+            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+            timeout=timeout_seconds,
+            transport=transport,
+            trust_env=False,  # A proxy of the environment must not see patient accounts.
+        )
+
+    async def account(self, number: AccountNumber) -> PatientAccountStatus | None:
+        body = {"number": number.value, "authority": number.authority}
+        found = await self._one("POST", "/api/accounts/lookup", json=body)
+        return _status(found) if found is not None else None
+
+    async def accounts(self, where: Where, page: PageRequest) -> Page[PatientAccountStatus]:
+        after = position_in(_LIST, page)
+        if isinstance(where, Nothing):
+            return Page(())
+        body = {"filter": as_json(where), "limit": size_of(page), "after": after}
+        found = orjson.loads((await self._asked("POST", "/api/accounts/search", json=body)).content)
+        following = found["next"]
+        return Page(
+            tuple(_status(told) for told in found["accounts"]),
+            cursor_after(_LIST, following) if following is not None else None,
+        )
+
+    async def account_status(self, handle: str) -> PatientAccountStatus | None:
+        found = await self._one("GET", f"/api/accounts/{quote(handle, safe='')}")
+        return _status(found) if found is not None else None
+
+    async def account_balance(self, handle: str) -> PatientBalance | None:
+        found = await self._one("GET", f"/api/accounts/{quote(handle, safe='')}/balance")
+        if found is None:
+            return None
+        return PatientBalance(
+            **_identity(found),
+            charges=_money(found["charges"]),
+            payments=_money(found["payments"]),
+            balance=_money(found["balance"]),
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _one(self, method: str, path: str, **request: Any) -> dict[str, Any] | None:
+        answer = await self._asked(method, path, **request)
+        if answer.status_code == 404:
+            return None
+        found: dict[str, Any] = orjson.loads(answer.content)
+        return found
+
+    async def _asked(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        """An answer of 200, or of 404 for what is not there."""
+        try:
+            answer = await self._http.request(method, path, **request)
+        except httpx2.TimeoutException as error:
+            raise Unavailable(self._system, f"no answer in time ({type(error).__name__})") from None
+        except httpx2.TransportError as error:
+            reason = why_refused(error) or f"connection failed ({type(error).__name__})"
+            raise Unavailable(self._system, reason) from None
+        if answer.status_code >= 500 or answer.status_code in _LATER:
+            kind = Throttled if answer.status_code == 429 else Unavailable
+            raise kind(self._system, f"answered {answer.status_code}", wait_seconds(answer.headers))
+        if not answer.is_success and answer.status_code != 404:
+            raise Refused(f"{self._system} answered {answer.status_code} when its accounts were read")
+        return answer
+
+
+def _identity(told: dict[str, Any]) -> dict[str, Any]:
+    facility = told["facility"]
+    return {
+        "handle": told["handle"],
+        "account": AccountNumber(value=told["number"], authority=told["authority"]),
+        "facility": FacilityCode(value=facility) if facility is not None else None,
+    }
+
+
+def _status(told: dict[str, Any]) -> PatientAccountStatus:
+    return PatientAccountStatus(**_identity(told), status=told["status"])
+
+
+def _money(amount: str) -> Money:
+    return Money(amount=Decimal(amount), currency="USD")

@@ -1,0 +1,107 @@
+"""The REST interface of the simulated billing system, below ``/api``, for whoever shows the bearer token.
+
+POST /api/accounts/lookup          {number, authority} -> the account: handle, facility, status; never a number in a URL
+POST /api/accounts/search          {filter, limit, after} -> {accounts, next} (see ``simulated_search``)
+GET  /api/accounts/{handle}        the account, with an ETag
+GET  /api/accounts/{handle}/balance   charges, payments, balance, with an ETag
+POST /api/accounts/{handle}/payments  {amount}: somebody paid
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hilum.testing.neighbours.simulated_billing_books import BillingBooks
+from hilum.testing.neighbours.simulated_search import BadFilter, Search
+
+
+class _Lookup(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    number: str = Field(min_length=1)
+    authority: str
+
+
+class _Payment(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Decimal = Field(gt=0, decimal_places=2)
+
+
+class BillingRest:
+    """The endpoints."""
+
+    def __init__(self, books: BillingBooks, token: str) -> None:
+        self._books = books
+        self._token = token
+
+    def routes(self) -> list[Route]:
+        doors: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+            ("POST", "/api/accounts/lookup", self._lookup),
+            ("POST", "/api/accounts/search", self._search),
+            ("GET", "/api/accounts/{handle}", self._account),
+            ("GET", "/api/accounts/{handle}/balance", self._balance),
+            ("POST", "/api/accounts/{handle}/payments", self._pay),
+        ]
+        return [Route(path, self._guarded(door), methods=[method]) for method, path, door in doors]
+
+    def _guarded(self, door: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            given = request.headers.get("authorization", "")
+            if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+                return _problem(401, "token", "A valid bearer token is needed")
+            try:
+                return await door(request)
+            except (ValidationError, orjson.JSONDecodeError, BadFilter):
+                return _problem(422, "invalid", "The request does not have the agreed form")
+
+        return guarded
+
+    async def _lookup(self, request: Request) -> Response:
+        asked = _Lookup.model_validate_json(await request.body())
+        return _one(request, self._books.lookup(asked.number, asked.authority))
+
+    async def _search(self, request: Request) -> Response:
+        return _json(self._books.search(Search.model_validate_json(await request.body())))
+
+    async def _account(self, request: Request) -> Response:
+        return _one(request, self._books.by_handle(request.path_params["handle"]))
+
+    async def _balance(self, request: Request) -> Response:
+        return _one(request, self._books.balance(request.path_params["handle"]))
+
+    async def _pay(self, request: Request) -> Response:
+        payment = _Payment.model_validate_json(await request.body())
+        if not self._books.pay(request.path_params["handle"], payment.amount):
+            return _problem(404, "no-such-account", "There is no such account")
+        return Response(status_code=204)
+
+
+def _one(request: Request, found: dict[str, Any] | None) -> Response:
+    if found is None:
+        return _problem(404, "no-such-account", "There is no such account")
+    answer = _json(found)
+    tag = f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:16]}"'
+    if request.method == "GET" and request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"etag": tag})
+    answer.headers["etag"] = tag
+    return answer
+
+
+def _json(content: object) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")
+
+
+def _problem(status: int, name: str, title: str) -> Response:
+    document = {"type": f"urn:simulated:billing:{name}", "title": title, "status": status}
+    return Response(orjson.dumps(document), status, media_type="application/problem+json")

@@ -52,6 +52,7 @@ class Replayed:
     """The answer of the first request with the key."""
 
     status: int
+    content_type: bytes
     headers: Headers
     body: bytes
 
@@ -122,12 +123,15 @@ class IdempotencyKeys:
             return await self._replayed(row, caller, operation)
         raise Refusal("still-running", headers=(retry_after(1),))
 
-    async def finish(self, begun: Begun, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    async def finish(
+        self, begun: Begun, status: int, content_type: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> None:
         """Keep the answer, unless another process has taken the key over meanwhile: then its answer counts."""
         sealed = self._sealer is not None and bool(body)
         if self._sealer is not None and body:
             body = await self._sealer.seal(body, _context(begun.caller, begun.operation))
-        told = orjson.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers])
+        pairs = [(b"content-type", content_type), *headers]
+        told = orjson.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in pairs])
         await self._pool.execute(
             """UPDATE api_idempotency SET state = 'answered', status = $5, headers = $6, body = $7, sealed = $8
                 WHERE caller = $1 AND operation = $2 AND key = $3 AND fence = $4 AND state = 'running'""",
@@ -154,7 +158,7 @@ class IdempotencyKeys:
                 raise RuntimeError("an answer was sealed, and this process has no key to open it with")
             body = await self._sealer.open(body, _context(caller, operation))
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in orjson.loads(row["headers"])]
-        return Replayed(row["status"], headers, body)
+        return Replayed(row["status"], headers[0][1], headers[1:], body)
 
 
 def _context(caller: str, operation: str) -> str:

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from hilum.audit.access import Access
 from hilum.authoring.caller import Caller
-from hilum.authoring.estate_door import ApiSpec
 from hilum.runtime.allowances import Taken
 
 
@@ -39,16 +38,6 @@ class Overloaded(Exception):
         super().__init__(detail)
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
-
-
-class Admission(Protocol):
-    """Who is let in when there is more to do than can be done: low criticality waits outside first."""
-
-    def enter(self, spec: ApiSpec, operation: str, criticality: str) -> None:
-        """Let one request in, before it is known who asks; ``Overloaded`` otherwise. Cheap: it guards everything else."""
-
-    def leave(self, spec: ApiSpec, operation: str, criticality: str, seconds: float) -> None:
-        """A request that was let in is answered."""
 
 
 @dataclass(frozen=True)

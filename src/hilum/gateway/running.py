@@ -24,7 +24,7 @@ MOST_WAITING = 4
 """So many requests for each thread may wait for one; more are refused, for they would only wait for their time-out."""
 
 
-class OutOfTime(Exception):
+class OutOfTime(TimeoutError):
     """The handler did not answer within its time. What it has begun may still come to its end."""
 
 

@@ -1,0 +1,206 @@
+"""From what a handler returned to what this caller is sent: contract, policies, masks, entity tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import orjson
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from hilum.authoring.api import Accepted, Created, Page
+from hilum.authoring.caller import Caller
+from hilum.authoring.classification import PROTECTED
+from hilum.gateway.asked import JSON, NO_STORE, Answer, Asked
+from hilum.gateway.cursors import Cursors
+from hilum.gateway.decisions import Attributes, Decisions, frozen
+from hilum.gateway.endpoints import Endpoint
+from hilum.gateway.etags import Tags, tag, unchanged
+from hilum.gateway.problems import Headers, Refusal
+from hilum.model.where import EVERYTHING, Where
+
+_PRIVATE = (b"cache-control", b"private, no-cache")
+_LOCATION_SAFE = "/-._~!$&'()*+,;=:@?"
+
+
+class OutsideContract(Exception):
+    """The answer is not what the contract says. ``causes`` are places in the contract, never values."""
+
+    def __init__(self, causes: list[str]) -> None:
+        super().__init__("; ".join(causes))
+        self.causes = causes
+
+
+@dataclass(slots=True)
+class Told:
+    """A handler's answer as plain JSON within its contract, before anybody's eyes are considered."""
+
+    document: dict[str, Any] | None
+    status: int
+    location: str = ""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What of an answer this caller sees, for the audit log."""
+
+    shown: set[str] = field(default_factory=set)
+    masked: set[str] = field(default_factory=set)
+    subjects: list[str] = field(default_factory=list)
+    found: int = 0
+
+
+def told(endpoint: Endpoint, returned: Any, most: int) -> Told:
+    """Check what the handler returned against the contract. ``OutsideContract``, or ``Refusal`` 404 for nothing."""
+    operation = endpoint.operation
+    status, location = operation.status, ""
+    if isinstance(returned, Created | Accepted):
+        status = 201 if isinstance(returned, Created) else 202
+        returned, location = returned.body, returned.location
+    if returned is None:
+        if endpoint.answer is not None:
+            raise Refusal("not-found")
+        return Told(None, 204)
+    document = _dumped(endpoint, returned, most)
+    if endpoint.answer_checked is not None and not endpoint.answer_checked.is_valid(document):
+        raise OutsideContract(endpoint.answer_checked.causes(document))
+    return Told(document, status, location)
+
+
+def _dumped(endpoint: Endpoint, returned: Any, most: int) -> dict[str, Any]:
+    shape = endpoint.answer
+    if shape is None:
+        raise OutsideContract(["an answer where the contract has none"])
+    try:
+        if endpoint.operation.kind != "list":
+            return _plain(shape, returned)
+        if not isinstance(returned, Page):
+            raise OutsideContract([f"a {type(returned).__name__} where the contract has a page"])
+        if len(returned.items) > most:
+            raise OutsideContract(["items/more than were asked for"])
+        return {"items": [_plain(shape, item) for item in returned.items], "next": returned.next}
+    except (PydanticSerializationError, UnicodeEncodeError):
+        raise OutsideContract(["a value that its type cannot write"]) from None
+
+
+def _plain(shape: type[BaseModel], value: Any) -> dict[str, Any]:
+    if not isinstance(value, shape):
+        raise OutsideContract([f"a {type(value).__name__} where the contract has {shape.__name__}"])
+    return value.model_dump(mode="json", by_alias=True, warnings=False)
+
+
+def attributes_of(endpoint: Endpoint, item: Mapping[str, Any]) -> dict[str, Any]:
+    """The resource's attributes, from the answer itself; one that it does not hold is missing."""
+    found = {}
+    for attribute, path in endpoint.attributes:
+        here: Any = item
+        for part in path:
+            here = here.get(part) if isinstance(here, dict) else None
+        if here is not None and not isinstance(here, dict):
+            found[attribute] = here
+    return found
+
+
+class Shown:
+    """Makes answers fit for their callers."""
+
+    def __init__(self, decisions: Decisions, tags: Tags, cursors: Cursors) -> None:
+        self._decisions = decisions
+        self._tags = tags
+        self._cursors = cursors
+
+    def one(
+        self, asked: Asked, endpoint: Endpoint, answer: Told, about: Mapping[str, Any], where: Where
+    ) -> tuple[Answer, Seen]:
+        """One thing. ``Refusal`` 404 when ``where`` leaves it out, just as if it did not exist."""
+        seen = Seen()
+        if answer.document is None:
+            return Answer(answer.status, kept=self._location(endpoint, answer)), seen
+        item = answer.document
+        attributes = attributes_of(endpoint, item)
+        if where is not EVERYTHING and not where.matches(attributes):
+            raise Refusal("not-found")
+        state = self.state(endpoint, item)
+        hidden = self._mask(asked.caller, endpoint, item, frozen(attributes if attributes else about), seen)
+        kept = self._location(endpoint, answer)
+        cache = NO_STORE
+        if state is not None:
+            current = tag(state, hidden)
+            kept.append((b"etag", current.encode("latin-1")))
+            if not seen.shown & PROTECTED:
+                cache = _PRIVATE
+                kept.append((b"vary", b"authorization"))
+            known = asked.text(b"if-none-match")
+            if known is not None and asked.scope["method"] in ("GET", "HEAD") and unchanged(known, current):
+                return Answer(304, kept=kept, cache=cache), seen
+        return Answer(answer.status, orjson.dumps(item), JSON, kept, cache), seen
+
+    def page(
+        self, asked: Asked, endpoint: Endpoint, document: dict[str, Any], where: Where, bound_to: bytes
+    ) -> tuple[Answer, Seen, int]:
+        """A page, and how many items of it were left out because the handler should not have returned them."""
+        seen = Seen()
+        shown = []
+        for item in document["items"]:
+            attributes = attributes_of(endpoint, item)
+            if where is EVERYTHING or where.matches(attributes):
+                self._mask(asked.caller, endpoint, item, frozen(attributes), seen)
+                shown.append(item)
+        headers: Headers = []
+        following = document["next"]
+        if following is not None:
+            following = self._cursors.sealed(following, bound_to)
+            headers.append((b"link", _next_link(asked, following)))
+        body = orjson.dumps({"items": shown, "next": following})
+        return Answer(200, body, JSON, headers), seen, len(document["items"]) - len(shown)
+
+    def state(self, endpoint: Endpoint, item: Mapping[str, Any]) -> str | None:
+        """What an entity tag says of the thing; None where the operation has none."""
+        if endpoint.operation.etag is None:
+            return None
+        if endpoint.etag_path is None:
+            return self._tags.digest(endpoint.operation.resource, item)
+        here: Any = item
+        for part in endpoint.etag_path:
+            here = here.get(part) if isinstance(here, dict) else None
+        text = str(here)
+        # A version that cannot stand in a header, or in front of the view's dot, is told by its digest.
+        plain = text.isascii() and text.isprintable() and not set(text) & set('".,\\ ')
+        return text if plain else self._tags.digest(endpoint.operation.resource, {"state": text})
+
+    def _mask(
+        self, caller: Caller, endpoint: Endpoint, item: dict[str, Any], attributes: Attributes, seen: Seen
+    ) -> frozenset[str]:
+        """Mask what the caller may not see of one item; the classes that were masked."""
+        seen.found += 1
+        if endpoint.masks is None:
+            return frozenset()
+        kind = endpoint.operation.resource
+        hidden = frozenset(c for c in endpoint.masks.classes if not self._decisions.sees(caller, c, kind, attributes))
+        present = endpoint.masks.present(item) if endpoint.protected else frozenset()
+        seen.shown |= present - hidden
+        seen.masked |= present & hidden
+        if endpoint.subject_path is not None and (present - hidden) & PROTECTED:
+            value = item.get(endpoint.subject_path[0])
+            if value is not None:
+                seen.subjects.append(value.get("value", "") if isinstance(value, dict) else str(value))
+        if hidden:
+            endpoint.masks.apply(item, hidden)
+        return hidden
+
+    def _location(self, endpoint: Endpoint, answer: Told) -> Headers:
+        if not answer.location:
+            return []
+        place = f"/{endpoint.operation.api.name}/v{endpoint.operation.version}{answer.location}"
+        return [(b"location", quote(place, safe=_LOCATION_SAFE).encode())]
+
+
+def _next_link(asked: Asked, cursor: str) -> bytes:
+    """RFC 8288: the same address with the following page's cursor."""
+    query = parse_qsl(asked.scope["query_string"].decode("ascii"), keep_blank_values=True)
+    pairs = [(name, value) for name, value in query if name != "cursor"]
+    path: bytes = asked.scope["raw_path"].replace(b"<", b"%3C").replace(b">", b"%3E")
+    return b"<" + path + b"?" + urlencode([*pairs, ("cursor", cursor)]).encode() + b'>; rel="next"'

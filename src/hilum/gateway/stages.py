@@ -1,0 +1,104 @@
+"""What the stages of a request's life use, and what they know of the request they are working on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from hilum.audit.access import Access, Tokens, sought
+from hilum.authoring.api import PageRequest
+from hilum.authoring.platform import Platform
+from hilum.gateway.admission import Admission, Turn
+from hilum.gateway.answers import Seen, Shown
+from hilum.gateway.asked import Asked, Scope
+from hilum.gateway.cursors import Cursors
+from hilum.gateway.decisions import Decisions
+from hilum.gateway.endpoints import Agreement, Endpoint
+from hilum.gateway.idempotency import IdempotencyKeys
+from hilum.gateway.incidents import Incidents
+from hilum.gateway.ports import AccessLog, Allowances, Authenticator, StaleAnswers
+from hilum.gateway.running import Handlers
+from hilum.model.where import EVERYTHING, Where
+from hilum.security.decisions import Decision
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The parts of one process of the door. ``certificate`` reads the client certificate's digest from a connection."""
+
+    authenticator: Authenticator
+    allowances: Allowances
+    admission: Admission
+    decisions: Decisions
+    keys: IdempotencyKeys
+    handlers: Handlers
+    shown: Shown
+    cursors: Cursors
+    accesses: AccessLog
+    incidents: Incidents
+    platform: Platform
+    clock: Callable[[], datetime]
+    token: Callable[[int], bytes]
+    stale: StaleAnswers | None = None
+    tokens: Tokens | None = None
+    certificate: Callable[[Scope], str | None] = lambda scope: None
+
+    async def run(self, life: Life, function: Callable[..., Any], arguments: Mapping[str, Any], key: str | None) -> Any:
+        """Run a handler within what was agreed with this caller."""
+        return await self.handlers.run(
+            function, arguments, operation=life.endpoint.name, key=key,
+            timeout_seconds=life.agreed.limits.timeout_seconds,
+        )  # fmt: skip
+
+    async def record(self, life: Life, kind: str, seen: Seen, decision: Decision | None) -> None:
+        """Write down who saw or did what; it is durable when this returns, and nothing is answered when it fails."""
+        endpoint, asked = life.endpoint, life.asked
+        given = {n: str(v) for n, v in life.query.items() if n not in ("cursor", "limit")}
+        await self.accesses.record(
+            Access(
+                asked.caller,
+                kind,
+                endpoint.name,
+                resource=endpoint.operation.resource,
+                subjects=tuple(_subjects(endpoint, seen, self.tokens)),
+                shown=frozenset(seen.shown),
+                masked=frozenset(seen.masked),
+                filter={n: v for n, v in given.items() if n not in endpoint.sought},
+                sought={n: sought(n, v, self.tokens) for n, v in given.items() if n in endpoint.sought},
+                found=seen.found if seen.found else None,
+                peer=asked.peer,
+                policies=decision.policies if decision is not None else (),
+                policy_version=self.decisions.version,
+                detail={"action": endpoint.operation.action},
+            )
+        )
+
+
+@dataclass(slots=True)
+class Life:
+    """A request that was let in: what was agreed with its caller, what it holds, and what was found out about it."""
+
+    asked: Asked
+    endpoint: Endpoint
+    agreed: Agreement
+    turn: Turn
+    arguments: dict[str, Any] = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    shaped: BaseModel | None = None
+    page: PageRequest | None = None
+    body: bytes = b""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    where: Where = EVERYTHING
+
+
+def _subjects(endpoint: Endpoint, seen: Seen, tokens: Tokens | None) -> list[str]:
+    """Addresses of what was seen; a protected number appears as its token."""
+    if endpoint.subject_path is None:
+        return []
+    field_, protected = endpoint.subject_path
+    kind = endpoint.operation.resource
+    return [f"{kind}/{sought(field_, s, tokens) if protected else s}" for s in dict.fromkeys(seen.subjects)]

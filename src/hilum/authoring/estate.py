@@ -73,6 +73,26 @@ class Policy(BaseModel):
     dead_after_hours: float = Field(default=72, gt=0, description="Then a delivery is dead and a person resumes it.")
 
 
+class ContractTestSpec(BaseModel):
+    """How often what is recorded of a system in ``descriptions/`` is compared with what it looks like now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    every_hours: float = Field(default=24, gt=0)
+
+
+class SandboxSpec(BaseModel):
+    """Where a system is looked at instead: settings that replace those of ``[connect]``, or its published OpenAPI 3 document."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connect: dict[str, Any] = Field(default_factory=dict)
+    openapi: str = Field(default="", pattern=r"^(https?://.+)?$")
+    relies_on: tuple[str, ...] = Field(
+        default=(), description="`GET /patients/{id}`; without any, all operations count."
+    )
+
+
 class SystemSpec(BaseModel):
     """One file of ``systems/``."""
 
@@ -92,6 +112,8 @@ class SystemSpec(BaseModel):
     egress: EgressSpec = Field(default_factory=EgressSpec)
     policy: Policy = Field(default_factory=Policy)
     listen: Listen = Field(default_factory=Listen)
+    contract_test: ContractTestSpec | None = None
+    sandbox: SandboxSpec | None = None
 
 
 class CrosswalkSpec(BaseModel):

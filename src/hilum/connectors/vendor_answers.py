@@ -58,7 +58,7 @@ class Announcement:
 
 
 class Announcements:
-    """What one connector met of them, newest for each route; read by the contract tests."""
+    """What one connector met of them, newest for each route, until the contract tests take it."""
 
     def __init__(self) -> None:
         self._met: dict[str, Announcement] = {}
@@ -78,8 +78,10 @@ class Announcements:
             explains[1] if explains is not None else "",
         )
 
-    def all(self) -> list[Announcement]:
-        return sorted(self._met.values(), key=lambda announcement: announcement.route)
+    def take(self) -> list[Announcement]:
+        """What was met since the last call."""
+        met, self._met = self._met, {}
+        return sorted(met.values(), key=lambda announcement: announcement.route)
 
 
 class Listening(httpx2.AsyncBaseTransport):

@@ -118,6 +118,11 @@ async def skip(
     return await _close(connection, item, SKIPPED, now=now, actor=actor, reason=reason, subject=subject)
 
 
+async def resolve(connection: asyncpg.Connection, item: int, *, now: datetime, actor: str) -> None:
+    """Close an item whose cause is gone by itself. Only for items in which no case waits: those are let go by a person."""
+    await _close(connection, item, RESOLVED, now=now, actor=actor, reason=None, subject=None)
+
+
 async def assign(connection: asyncpg.Connection, item: int, *, assignee: str, now: datetime, actor: str) -> None:
     """Say who works on it."""
     await _open_item(connection, item)

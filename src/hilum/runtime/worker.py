@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from hilum.audit.entry import MESSAGE_EXPIRED, Entry
 from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
 from hilum.masterdata.book import CrosswalkBook
+from hilum.runtime.breakers import CHANNEL as BREAKER_CHANNEL
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.cases import CaseRunner, Surroundings
 from hilum.runtime.claims import HEARTBEAT_SECONDS, Claims, ExecutorLost, Heartbeat
@@ -67,7 +68,9 @@ class Worker:
         rng: random.Random,
         sequence: Callable[[], Awaitable[int]],
         end: Callable[[str], None],
+        duties: Mapping[str, tuple[Callable[[], Awaitable[int]], float]] | None = None,
     ) -> None:
+        """``duties``: more standing work by its name, each with the seconds between two rounds of it."""
         self._pool = pool
         self._estate = estate
         self._protection = protection
@@ -76,7 +79,9 @@ class Worker:
         self._clock = clock
         self._sequence = sequence
         self._end = end
-        self._bells = {name: Bell() for name in ("hilum_events", "hilum_cases", "hilum_crosswalk", "hilum_replay")}
+        self._duties = dict(duties) if duties is not None else {}
+        channels = ("hilum_events", "hilum_cases", "hilum_crosswalk", "hilum_replay", BREAKER_CHANNEL)
+        self._bells = {name: Bell() for name in channels}
         self._breakers = Breakers(pool, clock=clock, rng=rng)
         self._deliveries = Deliveries(
             pool, connections, self._breakers, protection, executor=settings.executor, clock=clock, rng=rng
@@ -132,12 +137,15 @@ class Worker:
         self._stand("feeds", self._feeds.run_once, 0.5, events.listener())
         self._stand("claims", claims.run_once, 0.2, claims.freed)
         self._stand("take-over", self._take_over, HEARTBEAT_SECONDS, self._found_dead)
+        self._stand("breakers", self._refresh_breakers, 1.0, self._bells[BREAKER_CHANNEL].listener())
         self._stand("recovery", self._recovery.run_once, 0.5)
         self._stand("replay", self._replayer.run_once, 1.0, self._bells["hilum_replay"].listener())
         self._stand("audit sequencing", self._sequence, 0.5)
         self._stand("crosswalks", self._refresh_book, 2.0, self._bells["hilum_crosswalk"].listener())
         self._stand("data keys", self._protection.sealer.keyring.refresh, 10.0)
         self._stand("retention", self._keep_house, 3600.0)
+        for name, (work, every_seconds) in self._duties.items():
+            self._stand(name, work, every_seconds)
         self._tasks.append(loop.create_task(listen(self._pool, self._bells)))
         self.started.set()
 
@@ -193,6 +201,10 @@ class Worker:
         dead, self._dead = sorted(self._dead), set()
         if self._claims is not None:
             await self._claims.reclaim(dead)
+        return 0
+
+    async def _refresh_breakers(self) -> int:
+        await self._breakers.refresh()
         return 0
 
     async def _refresh_book(self) -> int:

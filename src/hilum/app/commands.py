@@ -14,6 +14,7 @@ import uvloop
 from hilum.app.connectors import CONNECTORS, connect
 from hilum.app.preparation import prepare
 from hilum.app.process import run_role
+from hilum.app.sealing import protection_of
 from hilum.app.told import Serve
 from hilum.authoring.failures import Unavailable
 from hilum.cli.platform import DEFAULT_DATA, DataOption, JsonOption, UrlOption, ask, the_estate, usage
@@ -77,15 +78,17 @@ def reconcile_command(
     placed = overlaid(estate, Path(runtime["overlay"]) if runtime.get("overlay") else None)
 
     async def compare(pool: asyncpg.Pool) -> Books:
+        protection = await protection_of(Serve("reconcile", placed.root, data, ""), placed, pool)
         systems = connect(placed, data)
         try:
-            return await reconcile(pool, stock=systems.to("stock").connector, ledger=systems.to("erp").connector)
+            stock, ledger = (systems.to(name).connector for name in ("stock", "erp"))
+            return await reconcile(pool, protection.sealer, stock=stock, ledger=ledger)
         finally:
             await systems.close()
 
     try:
         books = ask(data, database_url, compare)
-    except Unavailable as away:
+    except (KeysUnusable, Unavailable) as away:
         usage(str(away))
     show_books(books, as_json=as_json)
     raise typer.Exit(0 if books.reconciled else 1)

@@ -61,6 +61,8 @@ class VerifyReport:
     """Heads newer than the heads file, as a crash between commit and publication leaves one."""
     messages_checked: int = 0
     messages_expired: int = 0
+    messages_sealed: int = 0
+    """Messages that could not be compared: their keys are not at hand, or were destroyed."""
     newest_head: SignedHead | None = None
     damages: list[Damage] = field(default_factory=list)
     damage_count: int = 0
@@ -89,6 +91,7 @@ class VerifyReport:
             "unpublished_heads": self.unpublished_heads,
             "messages_checked": self.messages_checked,
             "messages_expired": self.messages_expired,
+            "messages_sealed": self.messages_sealed,
             "newest_head": None if self.newest_head is None else self.newest_head.as_fields(),
             "first_damage": None if self.first is None else self.first.as_fields(),
             "damage_count": self.damage_count,

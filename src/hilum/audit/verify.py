@@ -13,6 +13,7 @@ from hilum.audit.parts import RangeRow
 from hilum.audit.reading import LogReader
 from hilum.audit.signing import SignedHead
 from hilum.audit.tiles import TileAddress, TileTree, levels_of
+from hilum.audit.unsealing import Opens
 from hilum.audit.verifier import Damage, Verifier, VerifyReport
 from hilum.audit.who_saw import MarkCheck
 
@@ -27,17 +28,19 @@ async def verify_database(
     heads_file: Path | None = None,
     published: Iterable[SignedHead] | None = None,
     progress: Progress | None = None,
+    protection: Opens | None = None,
 ) -> VerifyReport:
     """Recompute everything from the entries, in one snapshot and in memory that does not grow with the log.
 
     The sequencer may work meanwhile. Without ``heads_file`` a database whose whole end was cut off, heads included,
-    looks whole: only what was published outside it can tell.
+    looks whole: only what was published outside it can tell. Without ``protection`` sealed messages are counted, not compared.
     """
     if isinstance(source, asyncpg.Pool):
         async with source.acquire() as connection:
             return await verify_database(
-                connection, public_key=public_key, heads_file=heads_file, published=published, progress=progress
-            )
+                connection, public_key=public_key, heads_file=heads_file, published=published, progress=progress,
+                protection=protection,
+            )  # fmt: skip
     # What is in the file now is in the snapshot that is taken after: heads are published after their commit.
     file = None if heads_file is None or published is not None else HeadsFile(heads_file)
     length: int | None = None
@@ -45,9 +48,11 @@ async def verify_database(
         length = file.length()
     async with source.transaction(isolation="repeatable_read", readonly=True):
         if published is not None:
-            return await _Verification(source, public_key, None, iter(published), progress, sparse=True).run()
+            return await _Verification(
+                source, public_key, None, iter(published), progress, protection, sparse=True
+            ).run()
         every = None if file is None or length is None else file.read(length)
-        return await _Verification(source, public_key, file, every, progress).run()
+        return await _Verification(source, public_key, file, every, progress, protection).run()
 
 
 class _Verification:
@@ -58,6 +63,7 @@ class _Verification:
         file: HeadsFile | None,
         published: Iterator[SignedHead] | None,
         progress: Progress | None,
+        protection: Opens | None,
         *,
         sparse: bool = False,
     ) -> None:
@@ -66,13 +72,14 @@ class _Verification:
         self._report = self._verifier.report
         self._unpublished = file.path if file is not None and published is None else None
         self._progress = progress
+        self._protection = protection
         self._integrated: dict[int, int] = {}
         self._tree = TileTree()
 
     async def run(self) -> VerifyReport:
         reader = LogReader(self._connection)
         leaf_count = await reader.leaf_count()
-        messages = await MessageCheck.begin(self._connection, self._report)
+        messages = await MessageCheck.begin(self._connection, self._report, self._protection)
         marks = await MarkCheck.begin(self._connection, self._report)
         async for part in reader.parts():
             self._verifier.take(part)

@@ -13,6 +13,7 @@ from hilum.authoring.caller import PERSON, Caller
 from hilum.authoring.estate import Estate
 from hilum.cli.platform import now
 from hilum.security.sealing.choice import wrapper_of
+from hilum.security.sealing.protected import Protection
 from hilum.security.sealing.sealer import Sealer, open_sealer
 from hilum.security.sealing.wrapping import KeysLost, KeysUnusable
 from hilum.security.secrets import SecretUnusable
@@ -40,6 +41,14 @@ async def keys_at_hand(pool: asyncpg.Pool, data: Path, estate: Estate | None) ->
         return await open_sealer(pool, await wrapper_of(pool, keys, settings, data), now)
     except (KeysLost, KeysUnusable, SecretUnusable):
         return None
+
+
+async def protection_at_hand(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Protection | None:
+    """What opens sealed values here; None where the keys are not at hand, and then content is shown as sealed."""
+    sealer = await keys_at_hand(pool, data, estate)
+    if sealer is None:
+        return None
+    return Protection(sealer, estate if estate is not None else Estate(data, "unknown"))
 
 
 async def tokens_of(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Tokens | None:

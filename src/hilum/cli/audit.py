@@ -28,8 +28,9 @@ from hilum.audit.search import EntryFilter, FoundEntry, find_entries
 from hilum.audit.signing import PUBLIC_KEY, KeyProblem, SignedHead, read_public_key
 from hilum.audit.verifier import Damage, VerifyReport
 from hilum.audit.verify import verify_database
-from hilum.cli.accesses import at_the_terminal, record
+from hilum.cli.accesses import at_the_terminal, protection_at_hand, record
 from hilum.cli.connection import NoDatabase, database
+from hilum.cli.platform import the_estate
 from hilum.cli.who_saw import who_saw_command
 
 audit_app = typer.Typer(
@@ -115,13 +116,15 @@ def verify(
         if heads is None and public_key is None:
             published = data / "audit" / HEADS
         with _progress(as_json, "Verifying") as progress:
-            report = _ask(
-                data,
-                database_url,
-                lambda pool: verify_database(
-                    pool, public_key=key, heads_file=published, published=_heads_of(chained), progress=progress
-                ),
-            )
+            known = the_estate(None, data)
+
+            async def work(pool: asyncpg.Pool) -> VerifyReport:
+                return await verify_database(
+                    pool, public_key=key, heads_file=published, published=_heads_of(chained), progress=progress,
+                    protection=await protection_at_hand(pool, data, known),
+                )  # fmt: skip
+
+            report = _ask(data, database_url, work)
         _follow(report, chained, key)
     if as_json:
         _print_json(report.as_fields() | {"note": note or None})
@@ -353,6 +356,11 @@ def _print_report(report: VerifyReport, note: str) -> None:
     if report.messages_checked or report.messages_expired:
         expired = f"; {report.messages_expired} were past their retention" if report.messages_expired else ""
         console.print(f"{report.messages_checked} messages were compared with their entries{expired}.")
+    if report.messages_sealed:
+        console.print(
+            f"{report.messages_sealed} messages are sealed and could not be compared: their keys are not at hand here, or were "
+            "destroyed by retention."
+        )
     if note:
         console.print(note)
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from hilum.audit.lineage import THREADS_IN_FULL, search
 from hilum.audit.thread import Found, Hop, Thread
 from hilum.audit.thread_access import thread_access
-from hilum.cli.accesses import at_the_terminal, record, tokens_of
+from hilum.cli.accesses import at_the_terminal, protection_at_hand, record
 from hilum.cli.platform import (
     DEFAULT_DATA,
     DataOption,
@@ -58,9 +58,10 @@ def trace(
     known = the_estate(estate, data)
 
     async def work(pool: asyncpg.Pool) -> Found:
+        protection = await protection_at_hand(pool, data, known)
         async with pool.acquire() as connection:
-            found = await search(connection, key, estate=known, show_phi=show_phi, limit=limit)
-        tokens = await tokens_of(pool, data, known)
+            found = await search(connection, key, estate=known, show_phi=show_phi, limit=limit, protection=protection)
+        tokens = protection.sealer if protection is not None else None
         caller = at_the_terminal()
         await record(pool, thread_access(caller, "cli.trace", key, found, tokens=tokens, phi_shown=show_phi))
         return found

@@ -15,6 +15,8 @@ import asyncpg
 import orjson
 
 from hilum.processes.implant_usage import ImplantUsed, implant_usage
+from hilum.security.sealing.sealer import Sealer
+from hilum.store import sealed_places
 
 _PREFIX = f"{implant_usage.name}/"
 
@@ -62,10 +64,10 @@ class Books:
         return not self.differences
 
 
-async def reconcile(pool: asyncpg.Pool, *, stock: StockBooks, ledger: LedgerBooks) -> Books:
+async def reconcile(pool: asyncpg.Pool, sealer: Sealer, *, stock: StockBooks, ledger: LedgerBooks) -> Books:
     """Compare all implant usages of this platform with the systems' books."""
     books = Books()
-    used = await _facts(pool)
+    used = await _facts(pool, sealer)
     books.facts = len(used)
     states = {
         r["id"]: r["state"]
@@ -76,8 +78,12 @@ async def reconcile(pool: asyncpg.Pool, *, stock: StockBooks, ledger: LedgerBook
     for usage_id in used:
         if _PREFIX + usage_id not in states:
             books.differences.append(Difference(usage_id, "case", "one case", "none: the event was not dispatched"))
-    deliveries = await pool.fetch("SELECT key, operation, state, request, response, document FROM delivery")
-    done = {r["key"]: r for r in deliveries if r["state"] == "done"}
+    deliveries = await pool.fetch("SELECT key, operation, request FROM delivery WHERE state = 'done'")
+    await sealer.load(*(r["request"] for r in deliveries))
+    done = {
+        r["key"]: {**r, "request": sealer.read(r["request"], sealed_places.delivery_request(r["key"]))}
+        for r in deliveries
+    }
     _steps(books, used, states, done)
     await _shelves(books, used, done, stock)
     await _ledger(books, used, done, ledger)
@@ -89,9 +95,13 @@ async def reconcile(pool: asyncpg.Pool, *, stock: StockBooks, ledger: LedgerBook
     return books
 
 
-async def _facts(pool: asyncpg.Pool) -> dict[str, ImplantUsed]:
-    rows = await pool.fetch("SELECT payload FROM event WHERE type = $1", ImplantUsed.type_name())
-    events = [ImplantUsed.model_validate_json(r["payload"]) for r in rows]
+async def _facts(pool: asyncpg.Pool, sealer: Sealer) -> dict[str, ImplantUsed]:
+    rows = await pool.fetch("SELECT shard, seq, payload FROM event WHERE type = $1", ImplantUsed.type_name())
+    await sealer.load(*(r["payload"] for r in rows))
+    events = [
+        ImplantUsed.model_validate_json(sealer.read(r["payload"], sealed_places.event_payload(r["shard"], r["seq"])))
+        for r in rows
+    ]
     return {event.usage_id: event for event in events}
 
 

@@ -9,6 +9,7 @@ import orjson
 
 from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.failures import Refused, StockBelowZero, Throttled, Unavailable
+from hilum.connectors.inventory_rest import description
 from hilum.connectors.inventory_rest.positions import Positions
 from hilum.connectors.vendor_answers import wait_seconds
 from hilum.model.identifiers import ItemNumber, LocationCode
@@ -92,6 +93,10 @@ class InventoryRest:
             reference = movement["reference"]
             taken[reference] = taken.get(reference, 0) - movement["quantity"]  # What leaves is negative.
         return taken
+
+    async def describe(self) -> dict[str, Any]:
+        """What the platform's answers look like now, for contract tests; moves nothing."""
+        return await description.describe(self._ask)
 
     async def ping(self) -> None:
         """Return when the platform answers ``GET /health``; raise ``Unavailable`` when it does not."""

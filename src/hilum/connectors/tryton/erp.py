@@ -15,6 +15,7 @@ import httpx2
 
 from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.failures import ErpRefused
+from hilum.connectors.tryton import description
 from hilum.connectors.tryton.client import Record, TrytonRest
 from hilum.connectors.tryton.documents import JOURNAL, ORDER, Documents
 from hilum.connectors.tryton.ledger import Ledger
@@ -93,6 +94,10 @@ class TrytonErp:
     async def ping(self) -> None:
         """Return when server, database and key work."""
         await self._rest.search("company.company", [], ["id"], limit=1)
+
+    async def describe(self) -> dict[str, Any]:
+        """What the ERP's models look like now as far as this connector relies on them, for contract tests."""
+        return await description.describe(self._rest)
 
     async def close(self) -> None:
         await self._rest.close()

@@ -21,6 +21,7 @@ from hilum.connectors.vendor_answers import Announcements, Listening
 from hilum.runtime.allowances import Leases
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.rate import Pace, SharedPace
+from hilum.runtime.residency import ResidencyGuard
 from hilum.security.certificates import Certificate
 from hilum.security.egress import BadAddress, Egress, Target, plain_host, target
 from hilum.security.egress_http import GuardedTransport
@@ -155,5 +156,8 @@ def connect(estate: Estate, data: Path, saw: Saw | None = None, leases: Leases |
             pace: Pace | SharedPace = Pace(rate, monotonic=time.monotonic)
             if leases is not None:
                 pace = SharedPace(leases, f"system:{name}", rate)
-            made[name] = Connection(name, connector, spec.policy, pace.turn, announcements=way.announcements)
+            made[name] = Connection(
+                name, connector, spec.policy, pace.turn, announcements=way.announcements,
+                residency=ResidencyGuard.of(estate, name),
+            )  # fmt: skip
     return Connections(made)

@@ -7,8 +7,10 @@ with the same arguments, or the command's name in its ``idempotent_commands``.
 from __future__ import annotations
 
 from datetime import date
+from typing import Annotated
 
 from hilum.authoring.api import Page, PageRequest
+from hilum.authoring.classification import Phi
 from hilum.authoring.system import System, command, question
 from hilum.model.coverage import Coverage, CoverageInquiry
 from hilum.model.identifiers import AccountNumber, ItemNumber, LocationCode
@@ -156,7 +158,7 @@ class Billing(System):
         raise AssertionError("answered by the run")
 
     @command
-    def charge_usage(self, usage: ChargeableUsage, key: str | None = None) -> DocumentRef:
+    def charge_usage(self, usage: Annotated[ChargeableUsage, Phi], key: str | None = None) -> DocumentRef:
         """Tell billing of a chargeable usage; it answers with its own charge number."""
         raise AssertionError("answered by the run")
 

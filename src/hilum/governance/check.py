@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hilum.governance.golden import Sample, SampleUnreadable, rendered, sample_files
 from hilum.governance.loader import ESTATE_FILE, Loaded, read_estate
+from hilum.governance.policy_tests import policy_test_problems, policy_warnings
 from hilum.governance.problems import EstateProblem
 from hilum.governance.reach import Reach, reach
 from hilum.governance.rules.apis import api_compatibility_problems, api_facts, api_problems
@@ -18,6 +19,7 @@ from hilum.governance.rules.crosswalks import crosswalk_problems
 from hilum.governance.rules.flows import feed_problems, flow_problems, unused_warnings
 from hilum.governance.rules.mappings import accepted, mapping_problems
 from hilum.governance.rules.queues import queue_problems
+from hilum.governance.rules.residency import residency_problems
 from hilum.governance.rules.secrecy import secrecy_problems
 from hilum.governance.rules.systems import system_problems
 from hilum.governance.rules.transports import transport_problems
@@ -50,7 +52,7 @@ def check_estate(root: Path, known_connectors: Collection[str] | None = None) ->
     return Report(
         estate=loaded.estate.name,
         problems=tuple(sorted(set(found))),
-        warnings=tuple(sorted(set(unused_warnings(loaded)))),
+        warnings=tuple(sorted({*unused_warnings(loaded), *policy_warnings(loaded.estate)})),
         facts=_facts(loaded, reached),
     )
 
@@ -88,6 +90,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from _time_zone(loaded)
     yield from system_problems(loaded, reached, known_connectors)
     yield from transport_problems(loaded)
+    yield from residency_problems(loaded)
     yield from contract_problems(loaded)
     yield from api_problems(loaded)
     yield from mapping_problems(loaded)
@@ -95,6 +98,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from feed_problems(loaded)
     yield from queue_problems(loaded, reached)
     yield from crosswalk_problems(loaded, reached)
+    yield from policy_test_problems(loaded.estate)
 
 
 def _time_zone(loaded: Loaded) -> Iterator[EstateProblem]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hilum.authoring.estate import Policy
+from hilum.runtime.residency import ResidencyForbids, ResidencyGuard
 
 
 @dataclass
@@ -19,10 +20,15 @@ class Connection:
     policy: Policy
     pace: Callable[[], Any]
     announcements: Any = None  # What the system announced on its answers; see connectors.vendor_answers.
+    residency: ResidencyGuard | None = None
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     def __post_init__(self) -> None:
         self.room = asyncio.Semaphore(self.policy.concurrency)
+
+    def forbids(self, signature: Callable[..., Any] | None, arguments: Mapping[str, Any]) -> ResidencyForbids | None:
+        """Why a question or command must not go to this system's region; None when it may."""
+        return self.residency.of_call(signature, arguments) if self.residency is not None else None
 
 
 class NotConnected(LookupError):

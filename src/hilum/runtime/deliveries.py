@@ -110,6 +110,9 @@ class Deliveries:
     async def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
         """Ask a question: asked again when it fails, by the policy; Unavailable when the system does not answer."""
         connection = self._connections.to(system.name)
+        forbidden = connection.forbids(type(system).operations().get(operation), arguments)
+        if forbidden is not None:
+            raise forbidden
         call = getattr(connection.connector, operation)
         tries = _Tries()
         while True:
@@ -123,6 +126,10 @@ class Deliveries:
     async def command(self, command: Command) -> Any:
         """Deliver a command, or learn that it was delivered before. Rejected and Unavailable as the system decides."""
         connection = self._connections.to(command.system.name)
+        forbidden = connection.forbids(command.signature, command.arguments)
+        if forbidden is not None:
+            await self._tell_of(command, forbidden)
+            raise forbidden
         await self._write_down(command)
         tries = _Tries()
         while True:
@@ -143,6 +150,13 @@ class Deliveries:
                 await self._pause(connection, away, tries)
             except _LostLease:
                 log.info("delivery %s was taken over meanwhile; its new runner's result counts", command.key)
+
+    async def _tell_of(self, command: Command, forbidden: Rejected) -> None:
+        """What was kept back is in the audit log, with the rule that kept it."""
+        detail = {"operation": command.operation, "system": command.system.name, "rule": forbidden.cause}
+        entry = Entry(self._clock(), "system:deliveries", "delivery.forbidden", f"c/{command.case_id}", detail)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await append(connection, [entry])
 
     async def _in_turn(self, command: Command, connection: Connection, turn: _Turn) -> Any:
         """One attempt, written down whatever comes of it."""

@@ -214,6 +214,7 @@ class FeedLanes:
     def _items(self, feed: Feed, shard: int, events: list[asyncpg.Record]) -> list[_Item]:
         contracts = self._contracts[feed.name]
         key_of = {name: self._protection.key_of(contract, feed.key) for name, contract in contracts.items()}
+        guard = self._connections.to(feed.to.name).residency
         items = []
         for record in events:
             item = _Item(record["seq"], record["at"], "", b"", f"{feed.name}/{shard}/{record['seq']}")
@@ -221,7 +222,8 @@ class FeedLanes:
                 payload = self._sealer.read(record["payload"], sealed_places.event_payload(shard, record["seq"]))
                 event = item.event = contracts[record["type"]].model_validate_json(payload)
                 item.key = key_of[record["type"]](event) or ""
-                item.body = feed.function(event)
+                item.refused = guard.of_things([event]) if guard is not None else None
+                item.body = feed.function(event) if item.refused is None else b""
             except Exception as error:
                 # A defect that this event meets stops its key and nothing else.
                 log.exception("defect in feed %s", feed.name)

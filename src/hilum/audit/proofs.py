@@ -110,6 +110,60 @@ async def consistency_proof(connection: asyncpg.Connection, old_size: int) -> tu
         return await _hashes(connection, consistency_ranges(old_size, record["size"])), SignedHead.from_row(record)
 
 
+@dataclass(frozen=True, slots=True)
+class ProvedEntry:
+    """An entry and its path to the root of a head that stands elsewhere."""
+
+    leaf: int
+    shard: int
+    seq: int
+    entry: bytes
+    path: list[bytes]
+
+    def as_fields(self) -> dict[str, Any]:
+        return {
+            "leaf": self.leaf,
+            "shard": self.shard,
+            "seq": self.seq,
+            "entry": self.entry.decode(errors="backslashreplace"),
+            "path": [b64encode(step).decode() for step in self.path],
+        }
+
+
+async def proved_entries(
+    connection: asyncpg.Connection, places: Iterable[tuple[int, int]], size: int
+) -> tuple[list[ProvedEntry], int]:
+    """The entries at (shard, seq), each with its path under the tree of ``size`` leaves, and how many have no leaf there.
+
+    The connection is inside a transaction whose snapshot holds that tree. NoProof when a tile is missing.
+    """
+    wanted = sorted(set(places))
+    records = await connection.fetch(
+        "SELECT r.first_leaf + e.seq - r.first_seq AS leaf, e.shard, e.seq, e.entry "
+        "FROM unnest($1::int[], $2::bigint[]) AS p (shard, seq) JOIN hilum.audit_entry AS e USING (shard, seq) "
+        "CROSS JOIN LATERAL (SELECT * FROM hilum.audit_range WHERE shard = e.shard AND first_seq <= e.seq "
+        "ORDER BY first_seq DESC LIMIT 1) AS r "
+        "WHERE e.seq < r.first_seq + r.count AND r.first_leaf + e.seq - r.first_seq < $3 ORDER BY leaf",
+        [shard for shard, _ in wanted],
+        [seq for _, seq in wanted],
+        size,
+    )
+    spans = [inclusion_ranges(record["leaf"], size) for record in records]
+    hashes = dict(
+        zip(flat := sorted({s for path in spans for s in path}), await _hashes(connection, flat), strict=True)
+    )
+    proved = [
+        ProvedEntry(record["leaf"], record["shard"], record["seq"], record["entry"], [hashes[span] for span in path])
+        for record, path in zip(records, spans, strict=True)
+    ]
+    return proved, len(wanted) - len(proved)
+
+
+async def continuation_proof(connection: asyncpg.Connection, old_size: int, size: int) -> list[bytes]:
+    """The proof that the tree of ``size`` leaves begins with that of ``old_size``; NoProof when a tile is missing."""
+    return await _hashes(connection, consistency_ranges(old_size, size))
+
+
 async def leaves_about(connection: asyncpg.Connection, subject: str) -> list[int]:
     """The leaves of the entries about a subject, in order; entries that no head covers yet have none."""
     records = await connection.fetch(

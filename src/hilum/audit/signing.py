@@ -149,6 +149,23 @@ class Signer:
         signature = self._private_key.sign(_signed_bytes(size, root, at, self.key_id))
         return SignedHead(size, root, at, self.key_id, signature)
 
+    def sign_statement(self, purpose: str, statement: bytes) -> bytes:
+        """The signature of a statement that is no head (64 bytes); ``purpose`` keeps kinds of statement apart."""
+        return self._private_key.sign(_statement_bytes(purpose, self.key_id, statement))
+
+
+def _statement_bytes(purpose: str, key: str, statement: bytes) -> bytes:
+    return f"hilum-{purpose}/{key}\n{sha256(statement).hexdigest()}\n".encode()
+
+
+def is_statement_signed(public_key: Ed25519PublicKey, purpose: str, statement: bytes, signature: bytes) -> bool:
+    """Whether ``signature`` is the key's over this statement of this purpose."""
+    try:
+        public_key.verify(signature, _statement_bytes(purpose, key_id(public_key), statement))
+    except InvalidSignature:
+        return False
+    return True
+
 
 def _make_private_key(path: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

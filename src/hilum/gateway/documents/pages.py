@@ -22,8 +22,8 @@ from hilum.governance.asyncapi import asyncapi
 from hilum.governance.openapi import openapi, published_operations
 from hilum.security.decisions import Resource
 
-DOCUMENT = "Document"
-"""The resource type that policies speak of: ``permit(principal, action == read, resource is Document)``."""
+DOCUMENT = "Api"
+"""The resource type that policies speak of: ``permit(principal, action == read, resource is Hilum::Api)``."""
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -104,6 +104,9 @@ def main() -> None:
         inner()
         return
     from hilum import cli
+    from hilum.app.contract_tests import contract_test_command
 
-    commands = cli.application(known_connectors=CONNECTORS, reconcile=reconcile_command)
+    commands = cli.application(
+        known_connectors=CONNECTORS, reconcile=reconcile_command, contract_test=contract_test_command
+    )
     commands()

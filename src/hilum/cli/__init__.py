@@ -13,6 +13,7 @@ from hilum.cli.check import check_command
 from hilum.cli.convert import convert
 from hilum.cli.crosswalk import crosswalk_app
 from hilum.cli.demo import demo
+from hilum.cli.keys import keys_app
 from hilum.cli.parse import parse
 from hilum.cli.queue import queue_app, release
 from hilum.cli.replay import replay_app
@@ -28,7 +29,9 @@ Start with `hilum demo`, or check an estate with `hilum check` and run it with `
 """
 
 
-def application(*, known_connectors: Collection[str], reconcile: Callable[..., None]) -> typer.Typer:
+def application(
+    *, known_connectors: Collection[str], reconcile: Callable[..., None], contract_test: Callable[..., None]
+) -> typer.Typer:
     """All commands, for an installation with these kinds of connector."""
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.command()(demo)
@@ -45,8 +48,10 @@ def application(*, known_connectors: Collection[str], reconcile: Callable[..., N
     app.command()(release)
     app.add_typer(replay_app, name="replay")
     app.add_typer(audit_app, name="audit")
+    app.add_typer(keys_app, name="keys")
     app.command()(status)
     app.add_typer(system_app, name="system")
     app.add_typer(crosswalk_app, name="crosswalk")
     app.command("reconcile")(reconcile)
+    app.command("contract-test")(contract_test)
     return app

@@ -1,0 +1,140 @@
+"""Contract tests as they are run here: with this installation's connectors, in the worker on a schedule or from the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import asyncpg
+import httpx2
+import orjson
+import typer
+import uvloop
+
+from hilum.app.connectors import connect, way_to
+from hilum.app.told import now
+from hilum.authoring.estate import Estate, SystemSpec
+from hilum.authoring.failures import Rejected, Unavailable
+from hilum.cli.contract_test import show_reports
+from hilum.cli.platform import DEFAULT_DATA, DataOption, EstateOption, JsonOption, refused, the_estate, usage
+from hilum.connectors.openapi_description import describe_openapi
+from hilum.connectors.vendor_answers import wait_seconds
+from hilum.governance.contract_tests import ContractTests, Report, Subject, look_at
+from hilum.governance.drift import record
+from hilum.governance.overlay import overlaid
+from hilum.runtime.connections import Connections
+from hilum.security.secrets import SecretUnusable
+
+EVERY_SECONDS = 60.0
+"""How often a worker looks whether a test is due."""
+
+
+class Observers:
+    """The systems that can be looked at: by their connector, in their sandbox, or by the OpenAPI document they publish."""
+
+    def __init__(self, estate: Estate, data: Path, connections: Connections) -> None:
+        self._data = data
+        in_sandbox = {
+            name: spec.model_copy(update={"connect": {**spec.connect, **spec.sandbox.connect}})
+            for name, spec in estate.systems.items()
+            if spec.sandbox is not None and spec.sandbox.connect
+        }
+        self._sandboxes = connect(replace(estate, systems=in_sandbox), data)
+        self.subjects: dict[str, Subject] = {}
+        for name, spec in estate.systems.items():
+            if spec.sandbox is not None and spec.sandbox.openapi:
+                self.subjects[name] = Subject(self._published(spec))
+            elif spec.connect:
+                reached = (self._sandboxes if name in in_sandbox else connections).to(name)
+                describe = getattr(reached.connector, "describe", None)
+                if describe is not None:
+                    self.subjects[name] = Subject(describe, reached.announcements.take)
+
+    def _published(self, spec: SystemSpec) -> Any:
+        async def describe() -> Mapping[str, Any]:
+            sandbox = spec.sandbox
+            assert sandbox is not None
+            way = way_to(spec.model_copy(update={"connect": {**spec.connect, "url": sandbox.openapi}}), self._data)
+            try:
+                async with httpx2.AsyncClient(transport=way.http(), timeout=spec.policy.timeout_seconds) as client:
+                    answer = await client.get(sandbox.openapi, headers={"accept": "application/json"})
+            except httpx2.HTTPError as error:
+                raise Unavailable(spec.name, f"its OpenAPI document: {type(error).__name__}") from None
+            if not answer.is_success:
+                raise Unavailable(
+                    spec.name, f"its OpenAPI document: answered {answer.status_code}", wait_seconds(answer.headers)
+                )
+            return describe_openapi(orjson.loads(answer.content), sandbox.relies_on)
+
+        return describe
+
+    async def close(self) -> None:
+        """Give back the connections to sandboxes; those to the systems themselves belong to somebody else."""
+        await self._sandboxes.close()
+
+
+def scheduled(pool: asyncpg.Pool, estate: Estate, data: Path, connections: Connections) -> ContractTests:
+    """The tests as a worker's duty."""
+    return ContractTests(pool, estate, Observers(estate, data, connections).subjects, clock=now)
+
+
+def contract_test_command(
+    system: Annotated[str, typer.Argument(metavar="[SYSTEM]", help="One system; all that can be tested without it.")] = "",
+    to_record: Annotated[
+        bool, typer.Option("--record", help="Accept what is found: write it into the estate's descriptions/.")
+    ] = False,
+    estate: EstateOption = None,
+    data: DataOption = DEFAULT_DATA,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Compare systems with what is recorded of them in the estate, or record them anew. Changes nothing in the systems.
+
+    Exit code 0 when all is as recorded or only more, 1 when something broke, is deprecated or was never recorded, 2 when
+    a system could not be asked.
+
+    Example: hilum contract-test erp --json
+    """
+    known = the_estate(estate, data)
+    if known is None:
+        usage(f"there is no estate here: name one with --estate, or start a platform with `hilum up --data {data}`")
+    placed = _placed(known, data)
+    try:
+        reports = uvloop.run(_look(placed, data, system))
+    except SecretUnusable as unusable:
+        usage(str(unusable))
+    if not reports:
+        what = f"{system} is no system that can be tested" if system else "no system of the estate can be tested"
+        refused(f"{what}: its connector describes nothing and it has no [sandbox] with `openapi`")
+    if to_record:
+        for report in reports:
+            if report.now is not None:
+                record(known.root, report.now)
+    show_reports(reports, recorded=to_record, as_json=as_json)
+    if any(report.now is None and report.verdict == "unavailable" for report in reports):
+        raise typer.Exit(2)
+    settled = {"same", "additive"}
+    raise typer.Exit(0 if to_record or all(report.verdict in settled for report in reports) else 1)
+
+
+def _placed(estate: Estate, data: Path) -> Estate:
+    """The estate with the addresses of the platform that runs on ``data``, if one does."""
+    try:
+        runtime = orjson.loads((data / "runtime.json").read_bytes())
+    except FileNotFoundError:
+        return estate
+    return overlaid(estate, Path(runtime["overlay"]) if runtime.get("overlay") else None)
+
+
+async def _look(estate: Estate, data: Path, system: str) -> list[Report]:
+    wanted = {name: spec for name, spec in estate.systems.items() if system in ("", name)}
+    connections = connect(replace(estate, systems=wanted), data)
+    observers = Observers(replace(estate, systems=wanted), data, connections)
+    try:
+        return [await look_at(estate, name, subject) for name, subject in observers.subjects.items()]
+    except (Unavailable, Rejected) as failure:
+        usage(str(failure))
+    finally:
+        await observers.close()
+        await connections.close()

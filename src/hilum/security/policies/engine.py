@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -59,15 +59,19 @@ class Policies:
     """
 
     def __init__(self, texts: Mapping[str, str], *, validate: bool = True) -> None:
-        self.texts = in_force(texts)
-        read = read_files(self.texts, validate=validate)
+        full = in_force(texts)
+        read = read_files(full, validate=validate)
         if read.problems:
             raise PoliciesRefused(tuple(sorted(set(read.problems))))
         assert read.vocabulary is not None
-        self.policies: Mapping[str, PolicyText] = read.policies
-        self.vocabulary: Vocabulary = read.vocabulary
-        self._version = digest(self.texts)
-        self._set = policy_set(self.policies.values())
+        self._use(full, read.policies, read.vocabulary)
+
+    def _use(self, texts: Mapping[str, str], policies: Mapping[str, PolicyText], vocabulary: Vocabulary) -> None:
+        self.texts = texts
+        self.policies = policies
+        self.vocabulary = vocabulary
+        self._version = digest(texts)
+        self._set: Callable[[str, str], Any] = lru_cache(1024)(self._concerning)
         self._answer: Callable[[_Question], Decision] = lru_cache(REMEMBERED)(self._evaluate)
         self._left: Callable[[_Question], Where] = lru_cache(REMEMBERED)(self._residual)
         self._principal: Callable[[_Asker], Any] = lru_cache(1024)(self._known)
@@ -116,6 +120,13 @@ class Policies:
         """Policies that lists cannot be filtered by exactly: each permits nothing, or forbids everything, in a list."""
         return tuple(self._unfit_for_lists())
 
+    def with_only(self, parsed: Mapping[str, Any]) -> Policies:
+        """Decides by this one policy (Cedar's JSON format) and nothing else: to ask about one condition of a policy."""
+        alone = object.__new__(Policies)
+        text = PolicyText("part", "", 0, "", parsed)
+        alone._use({}, {text.id: text}, self.vocabulary)
+        return alone
+
     def _misfit(self, action: str, resource: Resource) -> str | None:
         misfit = self.vocabulary.misfit(action, resource.type)
         if misfit is not None:
@@ -156,7 +167,7 @@ class Policies:
                 "resource": resource["uid"],
                 "context": dict(question.context),
             },
-            self._set,
+            self._set(question.action, question.type),
             self._principal(question.asker).with_added_json_str(json.dumps([resource])),
             self.vocabulary.schema,
         )
@@ -180,7 +191,7 @@ class Policies:
                 "resource": None,
                 "context": dict(question.context),
             },
-            self._set,
+            self._set(question.action, question.type),
             self._principal(question.asker),
             self.vocabulary.schema,
         )
@@ -206,6 +217,12 @@ class Policies:
             else:
                 forbidden.extend([outcome.holds, outcome.fails])
         return all_of([any_of(permitted), negated(any_of(forbidden))])
+
+    def _concerning(self, action: str, resource_type: str) -> Any:
+        """The policies whose heads an action on a type of resource can meet: a third of them, as a rule."""
+        return policy_set(
+            p for p in self.policies.values() if may_concern(p.parsed, self.vocabulary, action, resource_type)
+        )
 
     def _known(self, asker: _Asker) -> Any:
         return _principal_entities(asker, self.vocabulary)
@@ -263,7 +280,7 @@ def circumstances(caller: Caller, resource_type: str) -> dict[str, Any]:
     return told
 
 
-def policy_set(policies: Any) -> Any:
+def policy_set(policies: Iterable[PolicyText]) -> Any:
     """Cedar's own set of these policies, each under its ``@id``."""
     document = {"staticPolicies": {p.id: p.parsed for p in policies}, "templates": {}, "templateLinks": []}
     return cedarpy.PolicySet.from_json_str(json.dumps(document))

@@ -21,6 +21,7 @@ from hilum.gateway.problems import Headers, Refusal, retry_after
 
 RETENTION = timedelta(hours=24)
 LEASE_MARGIN_SECONDS = 5.0
+SEALED_AS = "answer"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 _BEGIN = """
@@ -120,7 +121,7 @@ class IdempotencyKeys:
             if row["state"] == "running":
                 left = (row["leased_until"] - now).total_seconds()
                 raise Refusal("still-running", headers=(retry_after(min(left, 2.0)),))
-            return await self._replayed(row, caller, operation)
+            return await self._replayed(row, caller, operation, digest)
         raise Refusal("still-running", headers=(retry_after(1),))
 
     async def finish(
@@ -129,7 +130,8 @@ class IdempotencyKeys:
         """Keep the answer, unless another process has taken the key over meanwhile: then its answer counts."""
         sealed = self._sealer is not None and bool(body)
         if self._sealer is not None and body:
-            body = await self._sealer.seal(body, _context(begun.caller, begun.operation))
+            place = _place(begun.caller, begun.operation, begun.key)
+            body = await self._sealer.sealed(body, SEALED_AS, place, self._clock())
         pairs = [(b"content-type", content_type), *headers]
         told = orjson.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in pairs])
         await self._pool.execute(
@@ -151,15 +153,15 @@ class IdempotencyKeys:
         done: str = await self._pool.execute("DELETE FROM api_idempotency WHERE expires_at <= $1", self._clock())
         return int(done.rpartition(" ")[2])
 
-    async def _replayed(self, row: asyncpg.Record, caller: str, operation: str) -> Replayed:
+    async def _replayed(self, row: asyncpg.Record, caller: str, operation: str, key: bytes) -> Replayed:
         body: bytes = row["body"]
         if row["sealed"]:
             if self._sealer is None:
                 raise RuntimeError("an answer was sealed, and this process has no key to open it with")
-            body = await self._sealer.open(body, _context(caller, operation))
+            body = await self._sealer.opened(body, _place(caller, operation, key))
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in orjson.loads(row["headers"])]
         return Replayed(row["status"], headers[0][1], headers[1:], body)
 
 
-def _context(caller: str, operation: str) -> str:
-    return f"api_idempotency:{caller}:{operation}"
+def _place(caller: str, operation: str, key: bytes) -> str:
+    return f"api_idempotency/{caller}/{operation}/{key.hex()}"

@@ -39,6 +39,9 @@ from hilum.security.decisions import Decision
 
 log = logging.getLogger(__name__)
 
+KNOWN_ATTRIBUTES = frozenset({"facility", "supplier", "department", "queue", "system"})
+"""Path parameters that say to whom or where a thing belongs, when nothing else is said about it."""
+
 
 class Pipeline:
     """Leads requests to published operations through their stages."""
@@ -146,7 +149,8 @@ class Pipeline:
         endpoint = life.endpoint
         about = endpoint.operation.about
         if about is None:
-            return {name: life.arguments[name] for name in endpoint.operation.path_parameters}
+            # The last of them is the thing's id; the others may bind it, by the names that policies know.
+            return {n: life.arguments[n] for n in endpoint.operation.path_parameters if n in KNOWN_ATTRIBUTES}
         available = {**life.arguments, "caller": life.asked.caller, "platform": self._s.platform}
         takes = endpoint.about_takes if endpoint.about_takes is not None else frozenset(life.arguments)
         found = await self._s.run(life, about, {n: v for n, v in available.items() if n in takes}, key=None)
@@ -168,6 +172,8 @@ class Pipeline:
         return decision
 
     async def _deny(self, life: Life, decision: Decision, kind: str) -> None:
+        if decision.errors:
+            log.error("%s cannot be decided: %s", life.endpoint.name, "; ".join(decision.errors))
         await self._s.record(life, DENIAL, Seen(), decision)
         raise Refusal(kind)
 

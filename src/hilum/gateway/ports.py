@@ -68,7 +68,7 @@ class AccessLog(Protocol):
 class Sealer(Protocol):
     """Encrypts what is kept for a while: answers behind idempotency keys."""
 
-    async def seal(self, data: bytes, context: str) -> bytes:
-        """``context`` is authenticated with the data: sealed in one place, it cannot be opened in another."""
+    async def sealed(self, plain: bytes, data_class: str, place: str, at: datetime) -> bytes:
+        """``place`` is authenticated with the data: sealed in one place, it cannot be opened in another."""
 
-    async def open(self, sealed: bytes, context: str) -> bytes: ...
+    async def opened(self, value: bytes, place: str) -> bytes: ...

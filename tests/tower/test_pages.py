@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from starlette.testclient import TestClient
+from tests.identity_parts import Person, has_account, issuer
 from tests.sealing_parts import protection_for
 from tests.tower.lakeshore_day import PATIENT, lakeshore, wall
 
+from hilum.app.people import open_people
 from hilum.runtime import work_items
 from hilum.runtime.claims import DEAD_AFTER_SECONDS
 from hilum.runtime.overview import SILENT_AFTER_SECONDS
+from hilum.security.policies import Policies
 from hilum.store.pool import open_pool
 from hilum.tower.app import CONTENT_SECURITY_POLICY, tower_app
 from hilum.tower.showing import prose, span, stack
@@ -27,20 +32,61 @@ PAGES = ["/", "/queue", "/queue?show=all", "/queue/2", "/trace", "/trace/c/impla
 
 
 class Browser:
-    """Visits one application; its pool lives on the client's own event loop."""
+    """Somebody who has signed in, with one application; its pool lives on the browser's own event loop.
 
-    def __init__(self, url: str, registry: CollectorRegistry | None = None) -> None:
+    The sign-in is a real one: through the embedded issuer's pages, served on the loopback address meanwhile.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        registry: CollectorRegistry | None = None,
+        *,
+        login: str | None = "ana",
+        roles: tuple[str, ...] = ("administrator",),
+        facilities: tuple[str, ...] = (),
+        policies: Mapping[str, str] = {},
+    ) -> None:
         self._url = url
         self._registry = registry
+        self._login = login
+        self._roles = roles
+        self._facilities = facilities
+        self._policies = policies
+        self.cookies: dict[str, str] = {}
 
     def __enter__(self) -> Browser:
         self._runner = asyncio.Runner()
-        self.pool: asyncpg.Pool = self.run(lambda: open_pool(self._url, min_size=1, max_size=4))
-        protection = self.run(lambda: protection_for(self.pool, lakeshore(), wall))
-        self._app = tower_app(self.pool, lakeshore(), wall, self._registry, protection=protection)
+        self.pool: asyncpg.Pool = self.run(lambda: open_pool(self._url, min_size=1, max_size=6))
+        self.run(self._open)
         return self
 
+    async def _open(self) -> None:
+        estate = lakeshore()
+        protection = await protection_for(self.pool, estate, wall)
+        self.opened = open_people(estate, self.pool, Path("unused"), Policies(self._policies), process="tower")
+        self._app = tower_app(
+            self.pool, estate, wall, self._registry, people=self.opened.people, tokens=protection.sealer, protection=protection
+        )  # fmt: skip
+        await self.opened.people.reached_at("http://hilum.test")
+        if self._login is not None:
+            await has_account(self.pool, self._login, roles=self._roles, facilities=self._facilities)
+            async with issuer(estate, self.pool):
+                await self.signs_in()
+
+    async def signs_in(self, to: str = "/") -> None:
+        """From the page to the issuer and back."""
+        person = Person()
+        _, begun, _ = await self._exchange("GET", f"/sign-in?to={to}")
+        assert self._login is not None
+        answered = await person.signs_in_at(begun["location"], self._login)
+        back = urlsplit(answered.headers["location"])
+        status, _, page = await self._exchange("GET", f"{back.path}?{back.query}")
+        assert status == 200 and f"url={to}" in page, page
+        await person.leaves()
+
     def __exit__(self, *_: object) -> None:
+        self.run(self.opened.close)
         self.run(self.pool.close)
         self._runner.close()
 
@@ -50,38 +96,56 @@ class Browser:
 
         return self._runner.run(awaited())
 
-    def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], str]:
+    def ask(self, method: str, path: str, body: bytes = b"", peer: str = "10.0.0.1") -> tuple[int, dict[str, str], str]:
+        answer: tuple[int, dict[str, str], str] = self.run(lambda: self._exchange(method, path, body, peer))
+        return answer
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes = b"", peer: str = "10.0.0.1"
+    ) -> tuple[int, dict[str, str], str]:
         """One request through the ASGI interface itself, on the loop that owns the pool."""
         path, _, query = path.partition("?")
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path, "raw_path": path.encode(),
-            "query_string": query.encode(), "headers": [(b"host", b"hilum.test")], "scheme": "http", "server": ("hilum.test", 80), "client": ("10.0.0.1", 1),
+            "query_string": query.encode(), "headers": [(b"host", b"hilum.test"), (b"cookie", cookies.encode())], "scheme": "http",
+            "server": ("hilum.test", 80), "client": (peer, 1),
         }  # fmt: skip
         sent: list[dict[str, Any]] = []
 
-        async def exchange() -> None:
-            async def receive() -> dict[str, Any]:
-                return {"type": "http.request", "body": body, "more_body": False}
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
 
-            async def send(message: Any) -> None:
-                sent.append(message)
+        async def send(message: Any) -> None:
+            sent.append(message)
 
-            await self._app(scope, receive, send)
-
-        self.run(exchange)
+        await self._app(scope, receive, send)
         headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        for name, value in sent[0]["headers"]:
+            if name == b"set-cookie":
+                morsel, _, rest = value.decode().partition(";")
+                cookie, _, content = morsel.partition("=")
+                self.cookies[cookie] = content.strip('"')
+                if "Max-Age=0" in rest:
+                    del self.cookies[cookie]
         return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:]).decode()
 
-    def opens(self, path: str, status: int = 200) -> str:
-        found, _, text = self._ask("GET", path)
+    def opens(self, path: str, status: int = 200, peer: str = "10.0.0.1") -> str:
+        found, _, text = self.ask("GET", path, peer=peer)
         assert found == status, text
         return text
 
     def headers(self, path: str) -> dict[str, str]:
-        return self._ask("GET", path)[1]
+        return self.ask("GET", path)[1]
 
     def looks_for(self, body: str) -> tuple[int, dict[str, str], str]:
-        return self._ask("POST", "/trace", body.encode())
+        return self.ask("POST", "/trace", body.encode())
+
+    def sends(self, page: str, action: str, **fields: str) -> tuple[int, dict[str, str], str]:
+        """Send a form of a page, with its hidden fields."""
+        hidden = re.search(r'name="form" value="([^"]+)"', page)
+        assert hidden is not None and f'action="{action}"' in page, page
+        return self.ask("POST", action, urlencode({"form": hidden[1], **fields}).encode())
 
 
 def words(page: str) -> str:
@@ -217,7 +281,7 @@ def test_an_empty_platform_is_described_in_sentences(database_url: str) -> None:
     with Browser(database_url) as browser:
         page = words(browser.opens("/"))
         queue = words(browser.opens("/queue"))
-        browser.opens("/health", 503)
+        browser.opens("/health", 503, peer="127.0.0.1")
     assert "Nothing waits for a person." in page and "No worker has run within the last hour" in page
     assert "No head has been signed yet" in page and "Something is broken" in page
     assert "Nothing waits for a person" in queue
@@ -227,8 +291,8 @@ def test_health_and_metrics_say_the_same_as_the_page(morning_url: str) -> None:
     registry = CollectorRegistry()
     Counter("tower_visits", "Counted by this process itself.", registry=registry).inc(3)
     with Browser(morning_url, registry) as browser:
-        health = browser.opens("/health")
-        text = browser.opens("/metrics")
+        health = browser.opens("/health", peer="127.0.0.1")
+        text = browser.opens("/metrics", peer="::1")
     assert '"verdict":"waiting"' in health and '"executors_running":1' in health
     for line in (
         'hilum_channel_received_total{system="ehr",transport="mllp"} 11.0',
@@ -247,8 +311,13 @@ def test_a_database_that_does_not_answer_is_said_so_and_nothing_more(database_ur
         await pool.close()
         return pool
 
-    app = tower_app(asyncio.run(closed()), lakeshore(), wall)
-    browser = TestClient(app, raise_server_exceptions=False)
+    pool = asyncio.run(closed())
+    app = tower_app(
+        pool, lakeshore(), wall, people=open_people(lakeshore(), pool, Path(), Policies({}), process="tower").people
+    )
+    browser = TestClient(
+        app, raise_server_exceptions=False, client=("127.0.0.1", 50000), cookies={"hilum_page": "of-ana"}
+    )
     answer = browser.get("/")
     assert answer.status_code == 503 and "The database does not answer" in answer.text
     assert "Traceback" not in answer.text and "asyncpg" not in answer.text
@@ -256,7 +325,10 @@ def test_a_database_that_does_not_answer_is_said_so_and_nothing_more(database_ur
 
 
 def test_styles_and_the_mark_are_served_from_here() -> None:
-    app = tower_app(asyncpg.create_pool, lakeshore(), wall)  # type: ignore[arg-type]  # Files need no database.
+    pool: Any = None  # Files need no database, and nobody has to sign in for them.
+    app = tower_app(
+        pool, lakeshore(), wall, people=open_people(lakeshore(), pool, Path(), Policies({}), process="tower").people
+    )
     browser = TestClient(app)
     assert "prefers-color-scheme: dark" in browser.get("/static/hilum.css").text
     assert browser.get("/static/mark.svg").headers["content-type"].startswith("image/svg+xml")

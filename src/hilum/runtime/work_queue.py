@@ -9,6 +9,9 @@ from decimal import Decimal
 
 import asyncpg
 
+from hilum.model.where import EVERYTHING, Where
+from hilum.store.where_sql import sql_condition
+
 
 @dataclass(frozen=True, slots=True)
 class QueueLine:
@@ -50,6 +53,12 @@ class QueueItem:
     waiting: tuple[WaitingCase, ...]
 
 
+_ATTRIBUTES = {"queue": "w.queue"} | dict.fromkeys(
+    ("facility", "supplier", "department", "owner", "author", "kind", "system", "data_class"), "NULL::text"
+)
+"""What policies may ask of a work item; what it does not have is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueTotals:
     """The open work items of one queue, or of all, together."""
@@ -58,6 +67,11 @@ class QueueTotals:
     cases: int
     at_risk_usd: Decimal
     oldest_due: datetime | None
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[QueueLine]) -> QueueTotals:
+        """What these items come to."""
+        return cls.of_all(cls(1, line.cases, line.at_risk_usd, line.due_at) for line in lines)
 
     @classmethod
     def of_all(cls, queues: Iterable[QueueTotals]) -> QueueTotals:
@@ -78,13 +92,16 @@ _LINES = """
 
 
 async def list_items(
-    connection: asyncpg.Connection, *, now: datetime, queue: str | None = None, closed: bool = False, limit: int = 100
-) -> list[QueueLine]:
-    """Open items, overdue first and then by money; with ``closed`` all items, the newest first."""
+    connection: asyncpg.Connection, *, now: datetime, queue: str | None = None, closed: bool = False, limit: int = 100,
+    where: Where = EVERYTHING,
+) -> list[QueueLine]:  # fmt: skip
+    """Open items, overdue first and then by money; with ``closed`` all items, the newest first. ``where`` by their queue."""
+    allowed = sql_condition(where, _ATTRIBUTES, first_parameter=5)
     order = "w.id DESC" if closed else "overdue DESC, w.at_risk_usd DESC, w.due_at, w.id"
     rows = await connection.fetch(
-        f"{_LINES} WHERE ($2 OR w.state = 'open') AND ($3::text IS NULL OR w.queue = $3) ORDER BY {order} LIMIT $4",
-        now, closed, queue, limit,
+        f"""{_LINES} WHERE ($2 OR w.state = 'open') AND ($3::text IS NULL OR w.queue = $3) AND {allowed.text}
+             ORDER BY {order} LIMIT $4""",
+        now, closed, queue, limit, *allowed.parameters,
     )  # fmt: skip
     return [_line(row) for row in rows]
 

@@ -1,4 +1,7 @@
-"""The page as an ASGI application: overview, work queue, trace, health and metrics. It only reads.
+"""The page as an ASGI application: overview, work queue, trace, sign-in, health and metrics.
+
+Every page asks who is looking and what the policies let them see. ``/health`` and ``/metrics`` are for programs of this
+machine: they ask nobody, hold counts and names of systems only, and are not there for anyone beyond the loopback address.
 
 Search terms may be protected (an account number), so they travel in the body of a POST and never in an address; what
 is addressed is a case, an event or a message by our own number.
@@ -9,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlencode
 
 import asyncpg
 from prometheus_client import CollectorRegistry
@@ -26,13 +31,21 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hilum.audit.access import Tokens
 from hilum.audit.lineage import search
-from hilum.audit.thread import Found
+from hilum.audit.thread import Found, Thread
+from hilum.audit.thread_access import items_access, thread_access
 from hilum.audit.unsealing import Opens
 from hilum.authoring.estate import Estate
+from hilum.model.where import NOTHING
+from hilum.runtime import work_items
 from hilum.runtime.overview import Overview, read_overview
-from hilum.runtime.work_queue import list_items, read_item
+from hilum.runtime.work_queue import QueueItem, QueueLine, QueueTotals, list_items, read_item
+from hilum.security.decisions import Resource
+from hilum.security.identity.refusals import IdentityAway
+from hilum.security.identity.relying_party import SignInFailed
 from hilum.tower.metrics import exposition
+from hilum.tower.people import CALLBACK, FormRefused, NotAllowed, NotSignedIn, People, Visitor, peer
 from hilum.tower.picture import picture_of
 from hilum.tower.showing import since, templates, until
 
@@ -61,22 +74,30 @@ def tower_app(
     clock: Callable[[], datetime],
     registry: CollectorRegistry | None = None,
     *,
+    people: People,
+    tokens: Tokens | None = None,
     protection: Opens | None = None,
 ) -> Starlette:
-    """The application. ``registry`` holds what its process counts itself; it is added to ``/metrics``.
+    """The application. ``people`` says who looks and what they may; ``registry`` holds what its process counts itself; it is added to ``/metrics``.
 
     Without ``protection`` what is sealed is shown as sealed, and nothing is found by an account.
     """
-    tower = _Tower(pool, estate, clock, registry, protection)
+    tower = _Tower(pool, estate, clock, registry, people, tokens, protection)
     static = StaticFiles(directory=Path(__file__).parent / "static")
     return Starlette(
         routes=[
             Route("/", tower.overview),
             Route("/queue", tower.queue),
             Route("/queue/{item:int}", tower.item),
+            Route("/queue/{item:int}/release", tower.release, methods=["POST"]),
+            Route("/queue/{item:int}/skip", tower.skip, methods=["POST"]),
             Route("/trace", tower.ask, methods=["GET"]),
             Route("/trace", tower.search, methods=["POST"]),
             Route("/trace/{address:path}", tower.thread),
+            Route("/sign-in", tower.sign_in),
+            Route(CALLBACK, tower.arrive),
+            Route("/sign-out", tower.sign_out, methods=["POST"]),
+            Route("/signed-out", tower.signed_out),
             Route("/health", tower.health),
             Route("/metrics", tower.metrics),
             Mount("/static", static),
@@ -84,6 +105,12 @@ def tower_app(
         middleware=[Middleware(_Headers)],
         exception_handlers={
             HTTPException: tower.problem,
+            NotSignedIn: tower.to_sign_in,
+            NotAllowed: tower.not_allowed,
+            FormRefused: tower.foreign_form,
+            SignInFailed: tower.sign_in_failed,
+            IdentityAway: tower.provider_away,
+            work_items.NotOpen: tower.not_open,
             asyncpg.PostgresError: tower.away,
             asyncpg.InterfaceError: tower.away,
             OSError: tower.away,
@@ -119,9 +146,13 @@ class _Tower:
         estate: Estate,
         clock: Callable[[], datetime],
         registry: CollectorRegistry | None,
+        people: People,
+        tokens: Tokens | None,
         protection: Opens | None,
     ) -> None:
+        self._people = people
         self._protection = protection
+        self._tokens = tokens
         self._pool = pool
         self._estate = estate
         self._clock = clock
@@ -133,52 +164,198 @@ class _Tower:
         self._good_until = 0.0
 
     async def overview(self, request: Request) -> Response:
-        return self._page("overview.html", "overview", seen=await self._overview(), refresh=REFRESH_SECONDS)
+        visitor = await self._people.allow(request, "read", Resource("Dashboard", "overview"))
+        seen = await self._overview()
+        # The reading is one for all who look at this moment; of its work items each sees those of their queues.
+        shown = self._people.policy.where(visitor.caller, "list", "WorkItem", self._people.context(visitor))
+        queue = [line for line in seen.queue if shown.matches({"queue": line.queue})]
+        return self._page("overview.html", "overview", visitor, seen=seen, queue=queue, refresh=REFRESH_SECONDS)
 
     async def queue(self, request: Request) -> Response:
+        visitor = await self._people.visitor(request)
+        where = self._people.policy.where(visitor.caller, "list", "WorkItem", self._people.context(visitor))
+        if where == NOTHING:
+            await self._people.allow(request, "list", Resource("WorkItem"), visitor=visitor)
         closed = request.query_params.get("show") == "all"
         async with self._pool.acquire() as connection:
-            lines = await list_items(connection, now=self._clock(), closed=closed, limit=500)
-        return self._page("queue.html", "queue", lines=lines, closed=closed, totals=(await self._overview()).totals)
+            lines = await list_items(connection, now=self._clock(), closed=closed, limit=500, where=where)
+        totals = QueueTotals.of_lines(line for line in lines if line.state == work_items.OPEN)
+        return self._page("queue.html", "queue", visitor, lines=lines, closed=closed, totals=totals)
 
     async def item(self, request: Request) -> Response:
-        number: int = request.path_params["item"]
+        visitor = await self._people.visitor(request)
+        found = await self._item(request.path_params["item"])
+        about = _work_item(found.line)
+        await self._people.allow(request, "read", about, visitor=visitor)
+        await self._people.access.record(
+            items_access(visitor.caller, "tower.item", [found.line.id], peer=peer(request))
+        )
+        may_release = found.line.state == work_items.OPEN and self._people.may(visitor, "release", about)
+        return self._page("item.html", "queue", visitor, item=found, line=found.line, may_release=may_release)
+
+    async def release(self, request: Request) -> Response:
+        """Let all that waits in an item go on, or one case of it."""
+        visitor, number, sent = await self._decision(request)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await work_items.release(
+                connection, number, now=self._clock(), actor=visitor.caller.actor, subject=sent.get("case")
+            )
+        return RedirectResponse(f"/queue/{number}", 303)
+
+    async def skip(self, request: Request) -> Response:
+        """Decide that what waits shall have no effect."""
+        visitor, number, sent = await self._decision(request)
+        reason = sent.get("reason")
+        if reason is None:
+            raise HTTPException(400, "A skip needs a reason: it is what an auditor reads.")
+        async with self._pool.acquire() as connection, connection.transaction():
+            await work_items.skip(
+                connection,
+                number,
+                now=self._clock(),
+                actor=visitor.caller.actor,
+                reason=reason,
+                subject=sent.get("case"),
+            )
+        return RedirectResponse(f"/queue/{number}", 303)
+
+    async def _decision(self, request: Request) -> tuple[Visitor, int, dict[str, str]]:
+        """Who decides about which item, with what the form says: our form, and allowed by the policies."""
+        visitor = await self._people.visitor(request)
+        sent = await _form(request)
+        self._people.refuse_foreign_form(request, visitor, sent.get("form"))
+        found = await self._item(request.path_params["item"])
+        await self._people.allow(request, "release", _work_item(found.line), visitor=visitor)
+        return visitor, found.line.id, sent
+
+    async def _item(self, number: int) -> QueueItem:
         found = None
         if number < 2**63:
             async with self._pool.acquire() as connection:
                 found = await read_item(connection, number, now=self._clock(), most_waiting=200)
         if found is None:
             raise HTTPException(404, f"There is no work item {number}.")
-        return self._page("item.html", "queue", item=found, line=found.line)
+        return found
 
     async def ask(self, request: Request) -> Response:
-        return self._page("search.html", "trace", found=None, hint=_EMPTY_HINT)
+        visitor = await self._people.visitor(request)
+        return self._page("search.html", "trace", visitor, found=None, hint=_EMPTY_HINT)
 
     async def search(self, request: Request) -> Response:
-        key = await _form_field(request, "key")
+        visitor = await self._people.allow(request, "search", Resource("Thread"))
+        key = (await _form(request)).get("key")
         if key is None:
             raise HTTPException(400, "Say what to look for.")
-        found = await self._search(key)
+        found = await self._only_readable(visitor, await self._search(key))
+        await self._record(request, visitor, "tower.search", key, found)
         if len(found.threads) == 1:
             return RedirectResponse(f"/trace/{quote(found.threads[0].address)}", status_code=303)
-        return self._page("search.html", "trace", found=found, hint=_EMPTY_HINT)
+        return self._page("search.html", "trace", visitor, found=found, hint=_EMPTY_HINT)
 
     async def thread(self, request: Request) -> Response:
+        visitor = await self._people.visitor(request)
         address: str = request.path_params["address"]
         if not address.startswith(("c/", "e/", "m/", "d/", "w/", "r/", "f/")):
             raise HTTPException(
                 404, "This is no address. Use the search: what you look for then stays out of the address line."
             )
         found = await self._search(address)
-        if not found.total:
-            raise HTTPException(404, "Nothing is known at this address, or it is past its retention.")
         if len(found.threads) != 1:
-            return self._page("search.html", "trace", found=found, hint=_EMPTY_HINT)
+            await self._people.allow(request, "search", Resource("Thread"), visitor=visitor)
+            if not found.total:
+                raise HTTPException(404, "Nothing is known at this address, or it is past its retention.")
+            found = await self._only_readable(visitor, found)
+            await self._record(request, visitor, "tower.search", address, found)
+            return self._page("search.html", "trace", visitor, found=found, hint=_EMPTY_HINT)
+        about = _thread(found.threads[0])
+        await self._people.allow(request, "read", about, visitor=visitor)
+        shows_phi = self._people.sees_phi(visitor, about)
+        if shows_phi:
+            found = await self._search(address, show_phi=True)
+        await self._record(request, visitor, "tower.thread", address, found, phi_shown=shows_phi)
         thread = found.threads[0]
-        return self._page("thread.html", "trace", thread=thread, picture=picture_of(thread))
+        return self._page(
+            "thread.html", "trace", visitor, thread=thread, picture=picture_of(thread), shows_phi=shows_phi
+        )
+
+    async def _only_readable(self, visitor: Visitor, found: Found) -> Found:
+        """What was found, without what this person may not read: not even its title, and not in the count."""
+        threads = [t for t in found.threads if self._people.may(visitor, "read", _thread(t))]
+        places = await self._facilities([s.address for s in found.summaries])
+        summaries = [
+            s
+            for s in found.summaries
+            if self._people.may(visitor, "read", Resource("Thread", s.address, {"facility": places.get(s.address)}))
+        ]
+        hidden = len(found.threads) - len(threads) + len(found.summaries) - len(summaries)
+        return replace(found, threads=threads, summaries=summaries, total=found.total - hidden)
+
+    async def _facilities(self, addresses: list[str]) -> dict[str, str]:
+        """Where the cases among these addresses happened."""
+        cases = [address[2:] for address in addresses if address.startswith("c/")]
+        if not cases:
+            return {}
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(
+                "SELECT id, facility FROM hilum.flow_case WHERE id = ANY($1) AND facility <> ''", cases
+            )
+        return {f"c/{row['id']}": row["facility"] for row in rows}
+
+    async def _record(
+        self, request: Request, visitor: Visitor, operation: str, key: str, found: Found, *, phi_shown: bool = False
+    ) -> None:
+        access = thread_access(
+            visitor.caller, operation, key, found, tokens=self._tokens, phi_shown=phi_shown, peer=peer(request)
+        )
+        await self._people.access.record(access)
+
+    # --- signing in and out
+
+    async def sign_in(self, request: Request) -> Response:
+        return await self._people.sign_in(request)
+
+    async def arrive(self, request: Request) -> Response:
+        to, cookie = await self._people.arrive(request)
+        return self._people.welcome(self._page("signed_in.html", "", refresh=0, to=to), cookie)
+
+    async def sign_out(self, request: Request) -> Response:
+        visitor = await self._people.visitor(request)
+        self._people.refuse_foreign_form(request, visitor, (await _form(request)).get("form"))
+        elsewhere = await self._people.sign_out(request)
+        return self._people.forget(self._page("signed_out.html", "", elsewhere=elsewhere))
+
+    async def signed_out(self, request: Request) -> Response:
+        return self._page("signed_out.html", "", elsewhere=None)
+
+    async def to_sign_in(self, request: Request, error: Exception) -> Response:
+        """A page leads to the sign-in and back; anything else is told that nobody is signed in."""
+        if request.method in ("GET", "HEAD"):
+            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?{urlencode({'to': here})}", 303)
+        return self._problem_page(401, "Nobody is signed in", "Your session is over. Sign in and do it again.")
+
+    async def not_allowed(self, request: Request, error: Exception) -> Response:
+        sentence = "The policies do not let you see or do this. Whoever gives you your roles can change that; the refusal is recorded."
+        return await self._told(request, 403, "Not for you", sentence)
+
+    async def foreign_form(self, request: Request, error: Exception) -> Response:
+        sentence = "This form was not of this session. Open the page again and repeat it."
+        return await self._told(request, 403, "Not done", sentence)
+
+    async def sign_in_failed(self, request: Request, error: Exception) -> Response:
+        log.warning("a sign-in failed: %s", error)
+        return self._problem_page(400, "Not signed in", str(error))
+
+    async def provider_away(self, request: Request, error: Exception) -> Response:
+        log.warning("nobody can sign in: %s", error)
+        return self._problem_page(503, "No answer", "Where people sign in does not answer now. Try again in a moment.")
+
+    async def not_open(self, request: Request, error: Exception) -> Response:
+        return await self._told(request, 409, "Decided already", str(error))
 
     async def health(self, request: Request) -> Response:
         """200 while the database answers and a worker runs; 503 otherwise."""
+        _refuse_beyond_loopback(request)
         seen = await self._overview()
         running = sum(e.state == "running" for e in seen.executors)
         document = {
@@ -190,6 +367,7 @@ class _Tower:
         return JSONResponse(document, 200 if running else 503)
 
     async def metrics(self, request: Request) -> Response:
+        _refuse_beyond_loopback(request)
         text = exposition(await self._overview(), self._registry)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -200,9 +378,7 @@ class _Tower:
             return JSONResponse({"problem": error.detail}, error.status_code, headers=error.headers)
         title = {404: "Not here", 400: "Not understood"}.get(error.status_code, "Not possible")
         sentence = error.detail if error.detail != "Not Found" else "There is no page at this address."
-        return self._page(
-            "problem.html", "", status=error.status_code, title=title, sentence=sentence, headers=error.headers
-        )
+        return await self._told(request, error.status_code, title, sentence, headers=error.headers)
 
     async def away(self, request: Request, error: Exception) -> Response:
         """The database does not answer: nothing is lost, but nothing can be shown."""
@@ -211,15 +387,28 @@ class _Tower:
         if request.url.path == "/health":
             return JSONResponse({"verdict": "broken", "database": False}, 503)
         sentence = "The database does not answer. What arrives meanwhile is not acknowledged, so its senders keep it."
-        return self._page("problem.html", "", status=503, title="No answer", sentence=sentence)
+        return self._problem_page(503, "No answer", sentence)
 
     async def broken(self, request: Request, error: Exception) -> Response:
         sentence = "The page has a defect. It is in the log; the platform itself goes on."
-        return self._page("problem.html", "", status=500, title="A defect", sentence=sentence)
+        return self._problem_page(500, "A defect", sentence)
 
-    async def _search(self, key: str) -> Found:
+    async def _told(
+        self, request: Request, status: int, title: str, sentence: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """A sentence, on a page that still shows who is signed in."""
+        try:
+            visitor: Visitor | None = await self._people.visitor(request)
+        except NotSignedIn:
+            visitor = None
+        return self._page("problem.html", "", visitor, status=status, title=title, sentence=sentence, headers=headers)
+
+    def _problem_page(self, status: int, title: str, sentence: str) -> Response:
+        return self._page("problem.html", "", status=status, title=title, sentence=sentence)
+
+    async def _search(self, key: str, *, show_phi: bool = False) -> Found:
         async with self._pool.acquire() as connection:
-            return await search(connection, key, estate=self._estate, protection=self._protection)
+            return await search(connection, key, estate=self._estate, protection=self._protection, show_phi=show_phi)
 
     async def _overview(self) -> Overview:
         """The newest reading, shared by everyone who looks at the same moment."""
@@ -233,22 +422,56 @@ class _Tower:
             return self._seen
 
     def _page(
-        self, template: str, here: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+        self,
+        template: str,
+        here: str,
+        visitor: Visitor | None = None,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **values: Any,
     ) -> HTMLResponse:
         now = self._clock()
         text = self._templates.get_template(template).render(
             here=here, estate=self._estate, names=self._names, now=now, since=lambda at: since(at, now), until=lambda at: until(at, now),
-            **({"refresh": None} | values),
+            visitor=visitor, **({"refresh": None, "to": None} | values),
         )  # fmt: skip
         return HTMLResponse(text, status, headers=headers)
 
 
-async def _form_field(request: Request, name: str) -> str | None:
-    """One field of a small URL-encoded form; None when it is missing or blank. Larger bodies are refused."""
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a small URL-encoded form, without the blank ones. Larger bodies are refused."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MOST_FORM_BYTES:
             raise HTTPException(413, "That is too long for anything that could be found.")
-    values = parse_qs(body.decode(errors="replace")).get(name, [])
-    return values[0].strip() if values and values[0].strip() else None
+    fields = parse_qs(body.decode(errors="replace"), max_num_fields=20)
+    return {name: values[0].strip() for name, values in fields.items() if values[0].strip()}
+
+
+def _work_item(line: QueueLine) -> Resource:
+    """An item as policies see it."""
+    return Resource("WorkItem", str(line.id), {"queue": line.queue})
+
+
+def _thread(thread: Thread) -> Resource:
+    """A thread as policies see it: what they ask about most is the facility it happened in."""
+    return Resource("Thread", thread.address, {"facility": _facility(thread)})
+
+
+def _facility(thread: Thread) -> str | None:
+    """Where it happened; None when that is not known, or not in one place."""
+    places = {e.facility for e in thread.events} if thread.case is None else {thread.case.facility}
+    return next(iter(places)) if len(places) == 1 and "" not in places else None
+
+
+def _refuse_beyond_loopback(request: Request) -> None:
+    """404 for another machine: what is for programs here is not there for others."""
+    host = request.client.host if request.client is not None else ""
+    try:
+        inside = ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise HTTPException(404, "Not Found")

@@ -76,10 +76,13 @@ class LocalKeyFile:
         return self._current
 
     def wrap(self, key: bytes, about: bytes) -> bytes:
+        self._reread()  # Another process may have rotated: nothing new is wrapped by a key that is on its way out.
         nonce = os.urandom(12)
         return nonce + AESGCM(self._keys[self._current]).encrypt(nonce, key, about)
 
     def unwrap(self, wrapped: bytes, about: bytes, key_id: str) -> bytes:
+        if key_id not in self._keys:
+            self._reread()
         key = self._keys.get(key_id)
         if key is None:
             raise KeysLost(
@@ -94,6 +97,7 @@ class LocalKeyFile:
             ) from None
 
     def rotate(self) -> str:
+        self._reread()
         key = AESGCM.generate_key(256)
         self._keys[_name(key)] = key
         self._current = _name(key)
@@ -106,6 +110,10 @@ class LocalKeyFile:
             del self._keys[name]
         self._write()
         return gone
+
+    def _reread(self) -> None:
+        now = LocalKeyFile.open(self._path)
+        self._keys, self._current = now._keys, now._current
 
     def _write(self) -> None:
         """The whole file or nothing of it, on disk before anything is wrapped with what is new in it."""

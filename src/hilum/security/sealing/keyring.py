@@ -25,6 +25,7 @@ from hilum.store.sealed import KeyNotAtHand, NotOurs, Shredded
 
 BLOCK_VALUES = 1 << 20
 """How many values a process reserves at once: at 8,000 messages a second for about a minute."""
+_WRAPPING_LOCK = 0x48_4C_4B_45_59
 LIMIT_VALUES = (1 << 32) - BLOCK_VALUES
 CACHE_SECONDS = 600.0
 """How long an unwrapped key stays in memory before it is unwrapped anew."""
@@ -138,22 +139,26 @@ class Keyring:
             await self._make(data_class, period)
 
     async def _make(self, data_class: str, period: date) -> None:
-        last = await self._pool.fetchval(
-            "SELECT coalesce(max(generation), 0) FROM hilum.data_key WHERE data_class = $1 AND period = $2",
-            data_class, period,
-        )  # fmt: skip
-        generation = last + 1
         key = AESGCM.generate_key(256)
-        about = _about(data_class, period, generation)
-        wrapped = await asyncio.to_thread(self.wrapper.wrap, key, about)
-        # What is wrapped is opened once before anything is sealed with it: a wrapper that cannot is met now.
-        if await asyncio.to_thread(self.wrapper.unwrap, wrapped, about, self.wrapper.key_id) != key:
-            raise KeysLost(f"the key wrapper {self.wrapper.key_id} does not give back what it wrapped")
-        await self._pool.execute(
-            """INSERT INTO hilum.data_key (data_class, period, ends, generation, wrapped, wrapped_by, made_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (data_class, period, generation) DO NOTHING""",
-            data_class, period, ends_of(data_class, period), generation, wrapped, self.wrapper.key_id, self._clock(),
-        )  # fmt: skip
+        async with self._pool.acquire() as connection, connection.transaction():
+            # While the wrapping key is rotated nobody wraps: a key under one that is being destroyed would be lost.
+            await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", _WRAPPING_LOCK)
+            last = await connection.fetchval(
+                "SELECT coalesce(max(generation), 0) FROM hilum.data_key WHERE data_class = $1 AND period = $2",
+                data_class, period,
+            )  # fmt: skip
+            generation = last + 1
+            about = _about(data_class, period, generation)
+            wrapped = await asyncio.to_thread(self.wrapper.wrap, key, about)
+            wrapped_by = self.wrapper.key_id
+            # What is wrapped is opened once before anything is sealed with it: a wrapper that cannot is met now.
+            if await asyncio.to_thread(self.wrapper.unwrap, wrapped, about, wrapped_by) != key:
+                raise KeysLost(f"the key wrapper {wrapped_by} does not give back what it wrapped")
+            await connection.execute(
+                """INSERT INTO hilum.data_key (data_class, period, ends, generation, wrapped, wrapped_by, made_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (data_class, period, generation) DO NOTHING""",
+                data_class, period, ends_of(data_class, period), generation, wrapped, wrapped_by, self._clock(),
+            )  # fmt: skip
 
     # --- opening
 
@@ -222,10 +227,24 @@ class Keyring:
 
     # --- keeping
 
-    async def rotate_wrapping(self) -> tuple[str, int]:
-        """A new key-encryption key, and every living data key under it. No sealed value is touched. (its id, how many)"""
-        new = await asyncio.to_thread(self.wrapper.rotate)
-        return new, await self.rewrap()
+    async def rotate_wrapping(self, *, forget: bool = False) -> tuple[str, int, list[str]]:
+        """A new key-encryption key, and every living data key under it: (its id, how many, the earlier ones destroyed).
+
+        No sealed value is touched. With ``forget`` the earlier key-encryption keys are destroyed: backups of the database
+        from before are then read by nobody.
+        """
+        async with self._pool.acquire() as connection:
+            await connection.execute("SELECT pg_advisory_lock($1)", _WRAPPING_LOCK)
+            try:
+                new = await asyncio.to_thread(self.wrapper.rotate)
+                changed = await self.rewrap()
+                gone: list[str] = []
+                if forget:
+                    in_use = frozenset(row.wrapped_by for row in self._rows.values() if row.wrapped is not None)
+                    gone = await asyncio.to_thread(self.wrapper.forget, in_use)
+            finally:
+                await connection.execute("SELECT pg_advisory_unlock($1)", _WRAPPING_LOCK)
+        return new, changed, gone
 
     async def rewrap(self) -> int:
         """Bring every living data key under the current key-encryption key; how many were not. Safe to repeat."""

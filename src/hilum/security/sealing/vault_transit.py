@@ -15,7 +15,7 @@ import httpx2
 
 from hilum.security.sealing.wrapping import KeysAway, KeysLost, KeysUnusable
 
-_SECONDS = 10.0
+_SECONDS = 4.0
 
 
 class VaultTransit:

@@ -58,7 +58,8 @@ class SharedPace:
         self._missed = 0
         self._want = 1
 
-    async def turn(self) -> None:
+    async def turn(self) -> float:
+        """Wait for the next turn; the instant at which it began, on the monotonic clock."""
         while True:
             self._waiting += 1
             try:
@@ -69,8 +70,9 @@ class SharedPace:
             wait = begin - self._leases.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-            if self._leases.monotonic() <= end:
-                return
+            now = self._leases.monotonic()
+            if now <= end:
+                return now
             self._missed += 1  # This process was held up and its turn is over.
 
     async def _booked(self) -> tuple[float, float]:

@@ -61,17 +61,18 @@ class _Models:
 
     async def along(self, model: str, path: str) -> AsyncIterator[tuple[str, Part]]:
         """Every field on a dotted path, as far as it leads: ``lines.account.code`` is three fields of three models."""
+        at: str | None = model
         for name in path.split("."):
-            definition = (await self.fields(model)).get(name)
+            definition = (await self.fields(at)).get(name) if at is not None else None
             if definition is None:
                 return
-            yield f"{model}.{name}", _part(definition)
-            model = definition.get("relation") or ""
+            yield f"{at}.{name}", _part(definition)
+            at = definition.get("relation")
 
     async def fields(self, model: str) -> dict[str, Any]:
         if model not in self._fields:
             try:
-                self._fields[model] = await self._rest.definitions(model) if model else {}
+                self._fields[model] = await self._rest.definitions(model)
             except ErpRefused:
                 self._fields[model] = {}  # The ERP fails on a model that it does not have.
         return self._fields[model]

@@ -193,6 +193,11 @@ def _digests(package: Package, report: PackageReport) -> None:
     for thread in threads:
         for message in thread.get("messages", []):
             stated[message["address"]] = message["sha256"]
+    for address in sorted(logged.keys() - stated.keys()):
+        report.problems.append(f"{THREADS} does not tell of {address}, which an entry proves to have arrived")
+    for what, count in (("threads", len(threads)), ("entries", len(entries))):
+        if package.manifest.get(what) != count:
+            report.problems.append(f"there are {count} {what} where the manifest says {package.manifest.get(what)}")
     for address, digest in stated.items():
         if address not in logged:
             report.problems.append(f"{THREADS}: no proved entry vouches for the bytes of {address}")

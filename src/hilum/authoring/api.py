@@ -30,6 +30,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 LAYERS = ("system", "process", "experience")
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -49,6 +50,10 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None = None
+
+    def each(self, told: Callable[[T], U]) -> Page[U]:
+        """The same page with each item told in other words."""
+        return Page(tuple(told(item) for item in self.items), self.next)
 
 
 @dataclass(frozen=True)

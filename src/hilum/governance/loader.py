@@ -272,6 +272,10 @@ def _read_integrations(loaded: Loaded) -> None:
                 case Api():
                     if declare("operations of api", thing.name, thing, loaded.places.variable(vars(module), name)):
                         estate.apis[thing.name] = thing
+                        for operation in thing.operations:
+                            for shape in (operation.body, operation.query, operation.answer):
+                                if shape is not None and issubclass(shape, Contract):
+                                    contract(shape)
                 case type() if issubclass(thing, Contract) and thing is not Contract:
                     contract(thing)
     estate.declared_at = declared

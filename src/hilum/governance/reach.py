@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from hilum.authoring import Crosswalk, Feed, Flow, Mapping, Rejected, Step, System
+from hilum.authoring import Api, Crosswalk, Feed, Flow, Mapping, Rejected, Step, System
 from hilum.governance.loader import Loaded
 
 
@@ -21,7 +21,7 @@ class Reach:
 
 
 def reach(loaded: Loaded) -> Reach:
-    """Everything named in the integrations and in the modules of the flows, mappings, feeds and steps they use."""
+    """Everything named in the integrations and in the modules of the flows, mappings, feeds, steps and APIs they use."""
     found = Reach()
     seen: set[object] = set()
     for namespace in _namespaces(loaded):
@@ -57,3 +57,5 @@ def _namespaces(loaded: Loaded) -> Iterator[dict[str, Any]]:
         for thing in namespace.values():
             if isinstance(thing, Flow | Mapping | Feed | Step) and isinstance(thing.function, FunctionType):
                 waiting.append(thing.function.__globals__)
+            if isinstance(thing, Api):
+                waiting.extend(operation.function.__globals__ for operation in thing.operations)

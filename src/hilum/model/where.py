@@ -162,3 +162,8 @@ def negated(part: Where) -> Where:
         case Not(inner):
             return inner
     return Not(part)
+
+
+def narrowed(where: Where, wanted: Mapping[str, str | int | bool | None]) -> Where:
+    """``where``, and each attribute that a value is wanted of equals it; None wants nothing."""
+    return all_of([where, *(Equals(field, value) for field, value in wanted.items() if value is not None)])

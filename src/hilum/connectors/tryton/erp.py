@@ -43,7 +43,7 @@ from hilum.model import (
     SupplierAcknowledgement,
     SupplierInvoice,
 )
-from hilum.model.where import Where
+from hilum.model.where import Equals, Where
 
 _CENT = Decimal("0.01")
 
@@ -106,8 +106,8 @@ class TrytonErp:
 
     async def item(self, number: ItemNumber) -> Item | None:
         """The item; None when the item master has no such number or it is out of use."""
-        found = await ITEMS.one(self._rest, ("code", "=", number.value))
-        return item_of(found) if found is not None and found["code"] == number.value else None
+        found = await ITEMS.one(self._rest, Equals("item", number.value))
+        return item_of(found) if found is not None else None
 
     async def contract_price(self, item: ItemNumber, on: date) -> ContractPrice | None:
         """The price of one each for the smallest order, from the first supplier by preference who has agreed one.

@@ -7,7 +7,7 @@ have a lower number and is then on no further page; who needs every change takes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -43,9 +43,12 @@ class Listing:
         following = cursor_after(self.name, str(found[size - 1]["id"])) if len(found) > size else None
         return found[:size], following
 
-    async def one(self, rest: TrytonRest, clause: Sequence[Any], **context: Any) -> Record | None:
-        """The first record that belongs to the list and meets the clause."""
-        found = await rest.search(self.model, both([self.belongs, [clause]]), self.fields, limit=1, **context)
+    async def one(self, rest: TrytonRest, where: Where, **context: Any) -> Record | None:
+        """The first record that belongs to the list and that ``where`` matches."""
+        wanted = domain_of(where, self.columns)
+        if wanted is None:
+            return None
+        found = await rest.search(self.model, both([self.belongs, wanted]), self.fields, limit=1, **context)
         return found[0] if found else None
 
 

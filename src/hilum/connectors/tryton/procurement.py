@@ -27,7 +27,7 @@ from hilum.model import (
     SupplierInvoiceLine,
     TaxIdentifier,
 )
-from hilum.model.where import Where
+from hilum.model.where import Equals, Where
 
 _UNITS = {"u": "EA"}  # Tryton's symbol of the unit "Unit"; X12 and UBL say EA or EACH.
 
@@ -112,8 +112,8 @@ class Procurement:
 
     async def supplier(self, code: str) -> Supplier | None:
         await self._master.company()
-        found = await self._suppliers.one(self._rest, ("code", "=", code))
-        return supplier_of(found) if found is not None and found["code"] == code else None
+        found = await self._suppliers.one(self._rest, Equals("supplier", code))
+        return supplier_of(found) if found is not None else None
 
     async def orders(self, where: Where, page: PageRequest) -> Page[PurchaseOrder]:
         await self._master.company()
@@ -122,8 +122,8 @@ class Procurement:
 
     async def order(self, number: str) -> PurchaseOrder | None:
         await self._master.company()
-        found = await ORDERS.one(self._rest, ("number", "=", number))
-        if found is None or found["number"] != number:
+        found = await ORDERS.one(self._rest, Equals("number", number))
+        if found is None:
             return None
         [order] = await self._orders_of([found])
         return order
@@ -136,8 +136,7 @@ class Procurement:
 
     async def invoice(self, number: str) -> SupplierInvoice | None:
         await self._master.company()
-        [clause] = RecordId().holds([number])
-        found = await invoice_list(()).one(self._rest, clause)
+        found = await invoice_list(()).one(self._rest, Equals("invoice", number))
         if found is None:
             return None
         [invoice] = await self._invoices_of([found])

@@ -14,6 +14,7 @@ from hilum.governance.rules.owners import owner_problems
 
 
 def contract_problems(loaded: Loaded) -> Iterator[EstateProblem]:
+    spoken = _only_spoken(loaded)
     for name, contract in loaded.estate.contracts.items():
         where = loaded.estate.declared_at[f"contract:{name}"]
         yield from owner_problems(
@@ -31,7 +32,7 @@ def contract_problems(loaded: Loaded) -> Iterator[EstateProblem]:
                 f"The contract {name} has no docstring.",
                 "Say in one sentence what business fact it states.",
             )
-        if not contract.identities:
+        if not contract.identities and name not in spoken:
             yield EstateProblem(
                 where,
                 f"The contract {name} has no identities, so a resend could not be told from a second fact.",
@@ -44,6 +45,16 @@ def contract_problems(loaded: Loaded) -> Iterator[EstateProblem]:
                     f"An identity of the contract {name} names {path!r}, which is no field of it.",
                     f"Name one of {', '.join(contract.model_fields)}.",
                 )
+
+
+def _only_spoken(loaded: Loaded) -> set[str]:
+    """The contracts that APIs take or answer and that are no events: they state no fact that could arrive twice."""
+    estate = loaded.estate
+    events = {event.type_name() for mapping in estate.mappings for event in mapping.events}
+    events |= {flow.on.type_name() for flow in estate.flows.values()}
+    events |= {event.type_name() for feed in estate.feeds.values() for event in feed.on}
+    shapes = [s for o in estate.operations() for s in (o.body, o.query, o.answer) if s is not None]
+    return {shape.type_name() for shape in shapes if issubclass(shape, Contract)} - events
 
 
 def has_field(contract: type[Contract], path: str) -> bool:

@@ -1,0 +1,1 @@
+"""System APIs: what the ERP, billing and the inventory platform hold, asked and told by one governed door."""

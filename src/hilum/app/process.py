@@ -8,19 +8,29 @@ import os
 import signal
 import sys
 
+import asyncpg
 import uvloop
 
 from hilum.app.intake import serve_intake
 from hilum.app.told import Serve
 from hilum.app.tower import serve_tower
 from hilum.app.worker import serve_worker
+from hilum.authoring.estate import Estate
 from hilum.governance.loader import load_estate
 from hilum.governance.overlay import overlaid
 from hilum.runtime import fault_points
 from hilum.security.logs import install_logging
 from hilum.store.pool import open_pool
 
-ROLES = {"intake": serve_intake, "worker": serve_worker, "tower": serve_tower}
+
+async def serve_gateway(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
+    """The door for programs; loaded by its own process alone, for it brings much along."""
+    from hilum.app.gateway import open_gateway
+
+    await open_gateway(told, estate, pool, stop)
+
+
+ROLES = {"intake": serve_intake, "worker": serve_worker, "tower": serve_tower, "gateway": serve_gateway}
 
 
 def run_role(told: Serve) -> None:

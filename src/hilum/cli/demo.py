@@ -72,6 +72,7 @@ def demo(
             positions=tuple(day.positions_json()),
             policy={"breaker_open_seconds": 1.0},
             tower_port=port,
+            gateway_port=0,
         )
         stack.enter_context(hospital)
         _play(hospital, erp, day, say)
@@ -88,8 +89,8 @@ def demo(
         page = hospital.ready["tower"]["address"]
         summary = {
             "reconciled": good, "books": books, "oracle": expected.as_fields(), "audit": audit, "work_items_before": before,
-            "work_items": _waiting(hospital), "page": page, "seconds": round(time.monotonic() - began, 1),
-            "data": str(hospital.data),
+            "work_items": _waiting(hospital), "page": page, "apis": hospital.ready["gateway"]["address"],
+            "seconds": round(time.monotonic() - began, 1), "data": str(hospital.data),
         }  # fmt: skip
         say.done()
         if as_json:
@@ -256,5 +257,6 @@ def _show(
         f"Page   {summary['page']}" + ("" if stays else "  (gone with this demo; run it at a terminal to look around)")
     )
     if stays:
+        console.print(f"APIs   {summary['apis']}")
         console.print(f"Trace  .venv/bin/hilum trace {usage} --data {hospital.data}")
         console.print("Ctrl-C stops everything.")

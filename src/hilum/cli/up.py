@@ -33,6 +33,7 @@ Overlay = Annotated[
 ]
 TowerPort = Annotated[int, typer.Option("--tower-port", help="Port of the page on the loopback address.")]
 WebhookPort = Annotated[int, typer.Option("--webhook-port", help="Port of the webhook door on the loopback address.")]
+GatewayPort = Annotated[int, typer.Option("--gateway-port", help="Port of the APIs' door on the loopback address.")]
 Workers = Annotated[
     int, typer.Option("--workers", help="Worker processes; a second one takes over when the first dies.", min=1, max=16)
 ]
@@ -46,10 +47,11 @@ def up(
     overlay: Overlay = None,
     tower_port: TowerPort = 8700,
     webhook_port: WebhookPort = 8701,
+    gateway_port: GatewayPort = 8702,
     workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Run the platform: database, doors, workers and the page, until Ctrl-C.
+    """Run the platform: database, doors, workers, the page and the APIs' gateway, until Ctrl-C.
 
     Everything listens on the loopback address only. Exit code 0 after a clean stop.
 
@@ -57,7 +59,7 @@ def up(
     """
     console = Console(stderr=as_json, soft_wrap=True)
     try:
-        _up(console, estate, data, database_url, overlay, (tower_port, webhook_port), workers, as_json)
+        _up(console, estate, data, database_url, overlay, (tower_port, webhook_port, gateway_port), workers, as_json)
     except NotStarted as problem:
         console.print(f"[red]{problem}[/]")
         raise typer.Exit(1) from None
@@ -69,7 +71,7 @@ def _up(
     data: Path,
     database_url: str | None,
     overlay: Path | None,
-    ports: tuple[int, int],
+    ports: tuple[int, int, int],
     workers: int,
     as_json: bool,
 ) -> None:
@@ -82,13 +84,18 @@ def _up(
             overlay=overlay,
             tower_port=ports[0],
             webhook_port=ports[1],
+            gateway_port=ports[2],
             workers=workers,
         ) as (supervisor, _),
     ):
         progress.update("Starting the platform ...")
         ready = wait_ready(supervisor, data)
         progress.stop()
-        addresses = {**ready["intake-1"]["addresses"], "page": ready["tower"]["address"]}
+        addresses = {
+            **ready["intake-1"]["addresses"],
+            "page": ready["tower"]["address"],
+            "APIs": ready["gateway"]["address"],
+        }
         if as_json:
             sys.stdout.write(orjson.dumps({"ready": True, "addresses": addresses}).decode() + "\n")
             sys.stdout.flush()

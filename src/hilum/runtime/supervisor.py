@@ -143,11 +143,15 @@ def running_platform(
     overlay: Path | None,
     tower_port: int,
     webhook_port: int = 0,
+    gateway_port: int | None = None,
     workers: int = 1,
     restart: bool = True,
     environment: dict[str, str] | None = None,
 ) -> Iterator[tuple[Supervisor, dict[str, Any]]]:
-    """The whole platform while the block runs. Yields the supervisor and what ``runtime.json`` says."""
+    """The whole platform while the block runs. Yields the supervisor and what ``runtime.json`` says.
+
+    Without ``gateway_port`` there is no gateway; every other port 0 takes a free one.
+    """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
         url, server = database_url, None
@@ -163,6 +167,8 @@ def running_platform(
         roles = [Role("intake-1", ["intake", "--name", "intake-1", "--port", str(webhook_port), *common])]
         roles += [Role(f"worker-{n}", ["worker", "--name", f"worker-{n}", *common]) for n in range(1, workers + 1)]
         roles.append(Role("tower", ["tower", "--name", "tower", "--port", str(tower_port), *common]))
+        if gateway_port is not None:
+            roles.append(Role("gateway", ["gateway", "--name", "gateway", "--port", str(gateway_port), *common]))
         runtime: dict[str, Any] = {
             "pid": os.getpid(),
             "database_url": url,

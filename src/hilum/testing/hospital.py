@@ -14,16 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,7 +35,8 @@ from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
 from hilum.store.pool import open_pool
 from hilum.testing import hospital_records
 from hilum.testing.hospital_messages import account_message, charge_message, procedure_message
-from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory
+from hilum.testing.hospital_site import connections, locations, make_secrets
+from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory, simulated_payer
 from hilum.testing.neighbours.process import Neighbour
 
 T = TypeVar("T")
@@ -74,6 +72,7 @@ class Hospital:
         positions: tuple[Mapping[str, Any], ...] = (),
         policy: Mapping[str, Any] | None = None,
         tower_port: int = 0,
+        gateway_port: int | None = None,
         faults: bool = False,
         restart: bool = True,
     ) -> None:
@@ -91,24 +90,36 @@ class Hospital:
         self._positions = positions
         self._policy = dict(policy or {})
         self._tower_port = tower_port
+        self._gateway_port = gateway_port
         self._restart = restart
-        self._ports = {"mllp": _free_port(), "webhook": _free_port()}
+        self._ports = {"mllp": _free_port(), "webhook": _free_port(), "payer": _free_port()}
         self._stack = contextlib.ExitStack()
         self._platform: contextlib.ExitStack | None = None
         self.supervisor: Supervisor | None = None
         self.database_url = ""
         self.ready: dict[str, dict[str, Any]] = {}
-        self._make_secrets()
+        make_secrets(self.data / "secrets", self._erp.credentials)
         self.inventory: Neighbour = simulated_inventory(
             directory,
             token_file=self.data / "secrets" / "stock-api-token",
             positions=positions,
-            locations=_locations(estate),
+            locations=locations(estate),
             webhook_url=f"http://127.0.0.1:{self._ports['webhook']}/hooks/stock",
             webhook_secret_file=self.data / "secrets" / "stock-webhook",
         )
         self.billing: Neighbour = simulated_billing(directory, token_file=self.data / "secrets" / "billing-api-token")
+        # Not started with the others: few stories ask a payer.
+        self.payer: Neighbour = simulated_payer(
+            directory, token_file=self.data / "secrets" / "payer-token", port=self._ports["payer"]
+        )
         self.ehr = SimulatedEhr(directory, to=f"127.0.0.1:{self._ports['mllp']}", ack_timeout_seconds=5.0)
+
+    def insures(self, *members: Mapping[str, Any]) -> None:
+        """The payer knows these members from now on; it is started when it was not yet."""
+        if not self.payer.is_running:
+            self.payer.start()
+            self._stack.callback(self.payer.stop)
+        self.payer.ask("POST", "/members", list(members), token=(self.data / "secrets" / "payer-token").read_text())
 
     # --- opening and closing
 
@@ -134,6 +145,7 @@ class Hospital:
                 overlay=self._overlay(),
                 tower_port=self._tower_port,
                 webhook_port=self._ports["webhook"],
+                gateway_port=self._gateway_port,
                 workers=self._workers,
                 restart=restart,
                 environment={**os.environ, **self._environment, **(environment or {})},
@@ -420,49 +432,21 @@ class Hospital:
     def _token(self) -> str:
         return (self.data / "secrets" / "stock-api-token").read_text()
 
-    def _make_secrets(self) -> None:
-        folder = self.data / "secrets"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = {
-            "stock-api-token": secrets.token_urlsafe(24),
-            "billing-api-token": secrets.token_urlsafe(24),
-            "stock-webhook": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
-            "erp": self._erp.credentials,
-        }
-        for name, value in made.items():
-            place = folder / name
-            if not place.exists() or name == "erp":
-                place.touch(mode=0o600)
-                place.write_text(value)
-
     def _overlay(self) -> Path:
         """This installation's addresses, over those of the estate."""
-        policy = "".join(f"{key} = {json.dumps(value)}\n" for key, value in self._policy.items())
-        systems = {
+        connect = {
             "stock": {"url": self.inventory.url},
             "erp": {"url": self._erp.url, "database": self._erp.database},
             "billing": {
                 "url": f"mllp://127.0.0.1:{self.billing.ports['mllp-port']}",
                 "rest": self.billing.url,
             },
+            "payer": {"url": f"http://127.0.0.1:{self._ports['payer']}/270"},
         }
         text = f"[systems.ehr.listen.mllp]\nport = {self._ports['mllp']}\n"
-        for name, connect in systems.items():
-            text += f"[systems.{name}.connect]\n" + "".join(f'{key} = "{value}"\n' for key, value in connect.items())
-            if policy:
-                text += f"[systems.{name}.policy]\n{policy}"
         place = self.directory / "overlay.toml"
-        place.write_text(text)
+        place.write_text(text + connections(self._estate, connect, self._policy))
         return place
-
-
-def _locations(estate: Path) -> dict[str, str]:
-    """At which facility each location of the estate's table is."""
-    table = estate / "tables" / "locations.csv"
-    if not table.exists():
-        return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        return {row["location"]: row["facility"] for row in csv.DictReader(file)}
 
 
 async def _state(pool: asyncpg.Pool) -> dict[str, Any]:

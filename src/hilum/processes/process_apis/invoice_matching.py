@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,7 +13,7 @@ from pydantic import Field
 from hilum.authoring import Api, Contract, Created, Erp, Example, Financial, PageRequest, Rejected
 from hilum.authoring.platform import Platform
 from hilum.model import DocumentRef
-from hilum.model.procurement import InvoiceEntry, InvoiceEntryLine, SupplierInvoice
+from hilum.model.procurement import InvoiceEntry, InvoiceEntryLine, PurchaseOrder, SupplierInvoice
 from hilum.model.where import Equals, all_of
 from hilum.processes.invoice_match import (
     BilledCharge,
@@ -78,18 +79,28 @@ _EXAMPLE = BilledInvoice(
 )  # fmt: skip
 def match(body: InvoiceToMatch, platform: Platform) -> Created[Matched]:
     """Match an invoice with its order and receipts. With `enter` it becomes a draft in the ERP when nothing is wrong."""
-    invoice = body.invoice
-    order = erp.order(invoice.order)
-    tolerances = read_tolerances(platform.estate.root / "tables" / "match_tolerances.csv")
+    order = erp.order(body.invoice.order)
+    answer = matched(body.invoice, order, platform.estate.root, enter=body.enter)
+    return Created(answer, f"/orders/{body.invoice.order}")
+
+
+def matched(invoice: BilledInvoice, order: PurchaseOrder | None, estate: Path, *, enter: bool) -> Matched:
+    """What comes of a match by the estate's own tables; with ``enter``, and without exceptions, a draft in the ERP."""
+    tolerances = read_tolerances(estate / "tables" / "match_tolerances.csv")
     exceptions = match_invoice(invoice, order, _known(invoice), tolerances)
-    accounts = read_charge_accounts(platform.estate.root / "tables" / "charge_accounts.csv")
-    document = erp.enter_invoice(_entry(invoice, accounts)) if body.enter and not exceptions else None
-    facility = order.facility.value if order is not None and order.facility is not None else None
-    answer = Matched(
-        supplier=invoice.supplier, number=invoice.number, order=invoice.order, facility=facility,
-        outcome="exceptions" if exceptions else "matched", exceptions=exceptions, document=document,
-    )  # fmt: skip
-    return Created(answer, f"/orders/{invoice.order}")
+    document = None
+    if enter and not exceptions:
+        accounts = read_charge_accounts(estate / "tables" / "charge_accounts.csv")
+        document = erp.enter_invoice(_entry(invoice, accounts))
+    return Matched(
+        supplier=invoice.supplier,
+        number=invoice.number,
+        order=invoice.order,
+        facility=order.facility.value if order is not None and order.facility is not None else None,
+        outcome="exceptions" if exceptions else "matched",
+        exceptions=exceptions,
+        document=document,
+    )
 
 
 def _known(invoice: BilledInvoice) -> tuple[SupplierInvoice, ...]:

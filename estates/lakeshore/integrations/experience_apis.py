@@ -1,0 +1,7 @@
+"""The experience APIs of Lakeshore: what one kind of user needs on one screen."""
+
+from hilum.processes.experience_apis.dashboards import dashboards
+from hilum.processes.experience_apis.mobile import mobile
+from hilum.processes.experience_apis.supplier_portal import portal
+
+__all__ = ["dashboards", "mobile", "portal"]

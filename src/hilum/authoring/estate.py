@@ -14,6 +14,7 @@ from hilum.authoring.contract import Contract
 from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.estate_evidence import EvidenceSpec, RetentionSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_policy import BreakGlassSpec, TerminalSpec
 from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import EgressSpec, FolderListen, HttpDoor, Residency, ServerTls
 from hilum.authoring.flow import Feed, Flow, Mapping
@@ -159,6 +160,9 @@ class Estate:
     retention: RetentionSpec | None = None  # None: ``retention_days`` for messages, the defaults for the rest.
     services: dict[str, ServiceSpec] = field(default_factory=dict)  # Programs that call, by name.
     policies: dict[str, str] = field(default_factory=dict)  # Cedar policies and their schema: file name to text.
+    terminal: TerminalSpec = field(default_factory=TerminalSpec)
+    break_glass: BreakGlassSpec = field(default_factory=BreakGlassSpec)
+    same_person: dict[str, tuple[str, ...]] = field(default_factory=dict)  # A person's login to their other names.
     declared_at: MappingType[str, str] = field(default_factory=dict)  # "flow:implant_usage" to "file:line".
 
     def door(self, name: str) -> HttpDoor:

@@ -24,6 +24,7 @@ from hilum.authoring.estate import CrosswalkSpec, Estate, SystemSpec
 from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.estate_evidence import EvidenceSpec, RetentionSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_policy import BreakGlassSpec, TerminalSpec
 from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import DOORS, HttpDoor, Residency, ServerTls
 from hilum.governance.modules import import_integrations
@@ -98,6 +99,9 @@ class _EstateFile(BaseModel):
     evidence: EvidenceSpec = EvidenceSpec()
     retention: RetentionSpec | None = None
     protection: ProtectionSpec = ProtectionSpec()
+    terminal: TerminalSpec = TerminalSpec()
+    break_glass: BreakGlassSpec = BreakGlassSpec()
+    same_person: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 def load_estate(root: Path) -> Estate:
@@ -144,6 +148,8 @@ def _read_header(loaded: Loaded) -> None:
     if header.retention is not None:
         estate.retention, estate.retention_days = header.retention, header.retention.messages
     estate.protection = header.protection
+    estate.terminal, estate.break_glass = header.terminal, header.break_glass
+    estate.same_person = header.same_person
     estate.facilities = {code: facility.name for code, facility in header.facilities.items()}
     estate.owners = header.owners
     estate.queues = {name: queue.owner for name, queue in header.queues.items()}

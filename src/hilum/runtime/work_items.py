@@ -159,6 +159,8 @@ async def _close(
     if subject is not None and not chosen:
         raise NotOpen(f"{subject} does not wait in work item {item}.")
     subjects = [r["subject"] for r in chosen]
+    if state != RESOLVED and any(s.startswith("g/") for s in subjects):
+        raise NotOpen(f"Work item {item} is closed by its review: see `hilum break-glass list`.")
     if len(chosen) == len(rows):
         await connection.execute(
             "UPDATE work_item SET state = $2, closed_at = $3, updated_at = $3, closed_by = $4, reason = $5 WHERE id = $1",

@@ -22,8 +22,8 @@ from hilum.governance.asyncapi import asyncapi
 from hilum.governance.openapi import openapi, published_operations
 from hilum.security.decisions import Resource
 
-DOCUMENT = "Api"
-"""The resource type that policies speak of: ``permit(principal, action == read, resource is Hilum::Api)``."""
+DOCUMENT = "Document"
+"""The resource type that policies speak of: ``permit(principal, action == read, resource is Hilum::Document)``."""
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

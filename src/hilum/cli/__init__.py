@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import typer
 
+from hilum.cli.account import account_app
 from hilum.cli.acknowledge import ack
 from hilum.cli.api import api_app
 from hilum.cli.audit import audit_app
@@ -49,6 +50,7 @@ def application(
     app.add_typer(replay_app, name="replay")
     app.add_typer(audit_app, name="audit")
     app.add_typer(keys_app, name="keys")
+    app.add_typer(account_app, name="account")
     app.command()(status)
     app.add_typer(system_app, name="system")
     app.add_typer(crosswalk_app, name="crosswalk")

@@ -13,6 +13,8 @@ import orjson
 import typer
 from rich.console import Console
 
+from hilum.cli.account import first_sign_in
+from hilum.governance.loader import load_estate
 from hilum.runtime.supervisor import NotStarted, Supervisor, running_platform, wait_ready
 
 EstateFolder = Annotated[Path, typer.Option("--estate", help="The estate's folder.", exists=True, file_okay=False)]
@@ -96,11 +98,16 @@ def _up(
             "page": ready["tower"]["address"],
             "APIs": ready["gateway"]["address"],
         }
+        link = first_sign_in(data, database_url, load_estate(estate))
         if as_json:
-            sys.stdout.write(orjson.dumps({"ready": True, "addresses": addresses}).decode() + "\n")
+            says = {"ready": True, "addresses": addresses, "first_sign_in": link}
+            sys.stdout.write(orjson.dumps(says).decode() + "\n")
             sys.stdout.flush()
         for place, address in addresses.items():
             console.print(f"  {place:<16} {address}")
+        if link is not None:
+            console.print("Nobody can sign in yet. This link makes the administrator, once, within 30 minutes:")
+            console.print(f"  {link}", markup=False, highlight=False)
         console.print("Running. Ctrl-C stops everything.")
         run_until_stopped(supervisor, console)
         console.print("Stopping ...")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -15,6 +16,7 @@ from rich.table import Table
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
+from hilum.authoring.estate_identity import IdentitySpec
 from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
@@ -31,6 +33,7 @@ from hilum.cli.platform import (
     the_estate,
     usage,
 )
+from hilum.governance.loader import ESTATE_FILE
 from hilum.identity import accounts
 from hilum.identity.accounts import ADMINISTRATOR, AccountProblem
 from hilum.identity.places import ISSUER, place
@@ -192,9 +195,11 @@ async def first_link(pool: asyncpg.Pool, *, by: str) -> str | None:
     return f"{url}/welcome/{secret}"
 
 
-def first_sign_in(data: Path, url: str | None, estate: Estate) -> str | None:
+def first_sign_in(data: Path, url: str | None, estate: Path) -> str | None:
     """What `hilum up` prints while nobody can sign in who may invite the others."""
-    if not estate.identity.local_accounts:
+    # Only this table: the process that watches over the others stays small and runs no code of the estate.
+    header = tomllib.loads((estate / ESTATE_FILE).read_text(encoding="utf-8"))
+    if not IdentitySpec.model_validate(header.get("identity", {})).local_accounts:
         return None
     return ask(data, url, lambda pool: first_link(pool, by=terminal_caller(data).actor))
 

@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hilum.cli.account import first_sign_in
 from hilum.cli.demo_check import Comparison, compare
 from hilum.testing.day import Day, make_day
 from hilum.testing.hospital import ErpAddress, Hospital
@@ -96,7 +97,7 @@ def demo(
         if as_json:
             sys.stdout.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
         else:
-            _show(console, hospital, day, summary, expected, stays)
+            _show(console, hospital, day, summary, expected, estate if stays else None)
         if stays:
             # From here Ctrl-C is the ordinary end and no interruption.
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -208,8 +209,9 @@ def _words(counts: Any) -> str:
 
 
 def _show(
-    console: Console, hospital: Hospital, day: Day, summary: dict[str, Any], expected: Comparison, stays: bool
+    console: Console, hospital: Hospital, day: Day, summary: dict[str, Any], expected: Comparison, estate: Path | None
 ) -> None:
+    stays = estate is not None
     books = summary["books"]
     console.rule("[bold]A day at Lakeshore")
     came = Table(

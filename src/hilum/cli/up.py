@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 
 from hilum.cli.account import first_sign_in
-from hilum.governance.loader import load_estate
 from hilum.runtime.supervisor import NotStarted, Supervisor, running_platform, wait_ready
 
 EstateFolder = Annotated[Path, typer.Option("--estate", help="The estate's folder.", exists=True, file_okay=False)]
@@ -98,7 +97,7 @@ def _up(
             "page": ready["tower"]["address"],
             "APIs": ready["gateway"]["address"],
         }
-        link = first_sign_in(data, database_url, load_estate(estate))
+        link = first_sign_in(data, database_url, estate)
         if as_json:
             says = {"ready": True, "addresses": addresses, "first_sign_in": link}
             sys.stdout.write(orjson.dumps(says).decode() + "\n")

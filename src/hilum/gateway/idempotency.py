@@ -22,7 +22,7 @@ from hilum.gateway.problems import Headers, Refusal, retry_after
 RETENTION = timedelta(hours=24)
 LEASE_MARGIN_SECONDS = 5.0
 SEALED_AS = "answer"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
 
 _BEGIN = """
     INSERT INTO api_idempotency AS i (caller, operation, key, fingerprint, state, leased_until, created_at, expires_at)
@@ -66,7 +66,7 @@ def key_in(header: str | None, *, required: bool) -> str | None:
         return None
     key = header[1:-1] if len(header) > 2 and header[0] == header[-1] == '"' else header
     if not _KEY.fullmatch(key):
-        raise Refusal("malformed", "an Idempotency-Key has 1 to 255 visible ASCII characters")
+        raise Refusal("malformed", "an Idempotency-Key has 1 to 255 visible ASCII characters, quoted or not")
     return key
 
 

@@ -11,6 +11,7 @@ import orjson
 import typer
 import uvloop
 
+from hilum.app.archive import AT_HOME
 from hilum.app.connectors import CONNECTORS, connect
 from hilum.app.preparation import prepare
 from hilum.app.process import run_role
@@ -107,6 +108,6 @@ def main() -> None:
     from hilum.app.contract_tests import contract_test_command
 
     commands = cli.application(
-        known_connectors=CONNECTORS, reconcile=reconcile_command, contract_test=contract_test_command
+        known_connectors=[*CONNECTORS, *AT_HOME], reconcile=reconcile_command, contract_test=contract_test_command
     )
     commands()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hilum.app.archive import AT_HOME, Home
 from hilum.app.told import now
 from hilum.authoring.estate import Estate, SystemSpec
 from hilum.authoring.estate_transport import ClientTls, is_loopback
@@ -134,8 +135,12 @@ def way_to(spec: SystemSpec, data: Path, saw: Saw | None = None) -> Way:
     return Way(where, egress, context, tls.server_name if tls is not None else None)
 
 
-def connect(estate: Estate, data: Path, saw: Saw | None = None, leases: Leases | None = None) -> Connections:
+def connect(
+    estate: Estate, data: Path, saw: Saw | None = None, leases: Leases | None = None, home: Home | None = None
+) -> Connections:
     """Reach every system that has a ``[connect]``; ``saw`` is told of the certificates they present.
+
+    The archive and the evidence desk are reached by the process that has a ``home``: the worker.
 
     With ``leases`` the rate of each system's policy is kept by all processes together, else by this one alone.
     """
@@ -145,7 +150,14 @@ def connect(estate: Estate, data: Path, saw: Saw | None = None, leases: Leases |
 
     made = {}
     for name, spec in estate.systems.items():
-        if spec.connect:
+        if spec.connect.get("connector") in AT_HOME:
+            if home is not None:
+                at_home = AT_HOME[spec.connect["connector"]](spec, spec.connect, home)
+                own_pace = Pace(spec.policy.rate_per_second, monotonic=time.monotonic)
+                made[name] = Connection(
+                    name, at_home, spec.policy, own_pace.turn, residency=ResidencyGuard.of(estate, name)
+                )
+        elif spec.connect:
             way = way_to(spec, data, saw)
             if "rest" in spec.connect:
                 second = {**spec.connect, "connector": "", "url": spec.connect["rest"]}

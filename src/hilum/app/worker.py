@@ -11,6 +11,7 @@ import time
 
 import asyncpg
 
+from hilum.app.archive import Home, Watch, publisher_of
 from hilum.app.connectors import connect
 from hilum.app.contract_tests import EVERY_SECONDS, scheduled
 from hilum.app.sealing import protection_of
@@ -18,7 +19,11 @@ from hilum.app.told import Serve, now, ready
 from hilum.audit.sequencer import Sequencer
 from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate
+from hilum.processes.evidence_requests import EvidenceClerk
 from hilum.runtime.allowances import Leases
+from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
+from hilum.runtime.intake import Intake
+from hilum.security.policies.engine import digest as policies_digest
 from hilum.store.partitions import ensure_partitions
 
 log = logging.getLogger(__name__)
@@ -32,26 +37,37 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     async with pool.acquire() as connection:
         await ensure_partitions(connection, now().date())
     audit = told.data / "audit"
-    sequencer = Sequencer(pool, Signer.open(audit), now, heads_file=audit / "heads.jsonl")
+    signer = Signer.open(audit)
+    watch = Watch(pool, estate)
+    sequencer = Sequencer(pool, signer, now, heads_file=audit / "heads.jsonl")
+    publisher = publisher_of(pool, estate, told.data, signer, watch)
     settings = WorkerSettings(
         executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url
     )
     protection = await protection_of(told, estate, pool)
     leases = Leases(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
-    connections = connect(estate, told.data, leases=leases)
+    desk = EvidenceDesk(pool, sources_of(estate, signer, protection, policies_digest(estate.policies)), clock=now)
+    connections = connect(estate, told.data, leases=leases, home=Home(told.data, desk))
+    evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
+    await evidence_intake.start()
+    clerk = EvidenceClerk(pool, estate, evidence_intake, clock=now)
     contract_tests = scheduled(pool, estate, told.data, connections)
     worker = Worker(
-        pool, estate, protection, connections, settings, clock=now, rng=random.Random(), sequence=sequencer.run_once,
+        pool, estate, protection, connections, settings, clock=now, rng=random.Random(), sequence=watch.over(sequencer),
         end=_end_at_once,
         duties={
             "contract tests": (contract_tests.run_due, EVERY_SECONDS),
             "idle allowances": (leases.forget_idle, 3600.0),
+            "published heads": (publisher.run_once, estate.evidence.publish_every_seconds),
+            "evidence requests": (clerk.run_once, 2.0),
+            "evidence by calendar": (clerk.ask_by_calendar, 3600.0),
         },
     )  # fmt: skip
     await worker.start()
     ready(told, {})
     await stop.wait()
     await worker.stop()
+    await evidence_intake.stop()
     await sequencer.run_once()
 
 

@@ -5,6 +5,7 @@ Nothing protected is in it unless source bytes were asked for: values are masked
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -31,7 +32,7 @@ from hilum.audit.evidence.package import (
 from hilum.audit.evidence.scope import Scope, period_bounds
 from hilum.audit.lineage import trace
 from hilum.audit.lookup import beginnings
-from hilum.audit.proofs import continuation_proof, proved_entries
+from hilum.audit.proofs import ProvedEntry, continuation_proof, proved_entries
 from hilum.audit.signing import SignedHead, Signer, public_pem
 from hilum.audit.thread import Address, Thread
 from hilum.audit.thread_access import addresses_of
@@ -113,6 +114,29 @@ async def assemble(
         accesses = [access for access in accesses if (access.shard, access.seq) in proved]
         raw = await _raw(connection, threads, sources)
         published = await _published(connection, head)
+    # Telling a month of threads takes a while: not in the loop that beats this process's heart.
+    return await asyncio.to_thread(
+        _packed, scope, sources, threads, accesses, entries, pending, raw, head, published,
+        at=at, made_by=made_by, reason=reason, with_payloads=with_payloads,
+    )  # fmt: skip
+
+
+def _packed(
+    scope: Scope,
+    sources: Sources,
+    threads: list[Thread],
+    accesses: list[Seen],
+    entries: list[ProvedEntry],
+    pending: int,
+    raw: dict[Address, bytes | Closed],
+    head: SignedHead,
+    published: list[dict[str, Any]],
+    *,
+    at: datetime,
+    made_by: str,
+    reason: str,
+    with_payloads: bool,
+) -> Assembled:
     told = [_told(thread, raw, sources) for thread in threads]
     manifest: dict[str, Any] = {
         **scope.as_fields(),
@@ -147,6 +171,8 @@ async def assemble(
 
 
 async def _addresses(connection: asyncpg.Connection, scope: Scope, sources: Sources) -> list[Address]:
+    if scope.addresses:
+        return list(scope.addresses)
     if scope.key is not None:
         start = await beginnings(connection, scope.key, sources.protection)
         if start.more:

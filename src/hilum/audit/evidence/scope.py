@@ -16,7 +16,8 @@ class NoPeriod(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Either ``key`` (any business key or address), or ``period`` (2026, 2026-11, 2026-11-21) with or without a facility.
+    """Either ``key`` (any business key or address), ``addresses`` that one led to, or ``period`` (2026, 2026-11,
+    2026-11-21) with or without a facility.
 
     ``subject`` is how the scope is called where it may be shown; a protected key's is made by whoever knows its token.
     """
@@ -25,6 +26,7 @@ class Scope:
     key: str | None = None
     period: str | None = None
     facility: str | None = None
+    addresses: tuple[str, ...] = ()
 
     @classmethod
     def of_key(cls, key: str, shown: str | None = None) -> Scope:

@@ -1,0 +1,127 @@
+"""Evidence in the worker: the desk, the archive beside it, heads published outside, and the alarm when they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from hilum.app.told import now
+from hilum.audit.heads import HeadsDamaged
+from hilum.audit.places import BucketAddress, BucketPlace, FilePlace, HeadPlace, PlaceUnusable
+from hilum.audit.publishing import HeadPublisher
+from hilum.audit.sequencer import AuditDamaged, Sequencer
+from hilum.audit.signing import Signer
+from hilum.authoring.estate import Estate, SystemSpec
+from hilum.authoring.estate_evidence import SIX_YEARS_DAYS
+from hilum.connectors.archive_folder import ArchiveFolder
+from hilum.connectors.archive_s3 import ArchiveS3
+from hilum.runtime import work_items
+from hilum.runtime.evidence_desk import EvidenceDesk
+from hilum.security.secrets import resolve_secret
+
+
+@dataclass(frozen=True)
+class Home:
+    """What connectors that reach nothing outside are made of: the data directory and the desk of this process."""
+
+    data: Path
+    desk: EvidenceDesk
+
+
+BuildAtHome = Callable[[SystemSpec, Mapping[str, Any], Home], Any]
+
+
+def _desk(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    return home.desk
+
+
+def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    return ArchiveFolder(home.data / connect["folder"], home.desk.content, clock=now, system=spec.name)
+
+
+def _archive_s3(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    address = BucketAddress.parse(connect["bucket"])
+    client = address.client(_secret_of(address, home.data), timeout_seconds=spec.policy.timeout_seconds)
+    return ArchiveS3(
+        client, address.bucket, address.prefix, home.desk.content, clock=now,
+        retain_days=int(connect.get("retain_days", SIX_YEARS_DAYS)), system=spec.name,
+    )  # fmt: skip
+
+
+AT_HOME: dict[str, BuildAtHome] = {
+    "evidence_desk": _desk,
+    "archive_folder": _archive_folder,
+    "archive_s3": _archive_s3,
+}
+"""Kinds of connector that need no guarded way: the platform's own desk, a folder, a bucket of the estate's choosing."""
+
+
+def _secret_of(address: BucketAddress, data: Path) -> str | None:
+    return None if address.credentials is None else resolve_secret(address.credentials, data)
+
+
+def head_places(estate: Estate, data: Path) -> list[HeadPlace]:
+    """The places of ``[evidence]``. PlaceUnusable when one is none."""
+    spec = estate.evidence
+    places: list[HeadPlace] = []
+    for place in spec.publish_to:
+        if place.startswith("file:"):
+            places.append(FilePlace(data / place.removeprefix("file:")))
+        elif place.startswith("s3:"):
+            address = BucketAddress.parse(place)
+            client = address.client(_secret_of(address, data))
+            places.append(BucketPlace(client, address.bucket, address.prefix, retain_days=spec.lock_days))
+        else:
+            raise PlaceUnusable("a place of publish_to begins with file: or s3://")
+    return places
+
+
+class Watch:
+    """Tells people when the log is not the one that was signed and published: a work item for each thing found."""
+
+    def __init__(self, pool: asyncpg.Pool, estate: Estate) -> None:
+        self._pool = pool
+        self._estate = estate
+        self._told: set[str] = set()
+
+    async def alarm(self, place: str, text: str) -> None:
+        queue = self._estate.evidence.queue
+        found = work_items.Exceptional(
+            queue=queue,
+            cause=f"AuditLog:{place}",
+            title=f"The audit log is not the one that was published: {place}",
+            remedy="Run hilum audit verify --heads with the published heads. Find out who changed or restored the database; "
+            "nothing is published there until the log continues it again.",
+            due_hours=1,
+            subject=f"audit/{place}",
+            at_risk_usd=Decimal(0),
+            detail=text,
+            owner=self._estate.queues.get(queue, ""),
+        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            await work_items.join(connection, found, now=now(), actor="system:audit")
+
+    def over(self, sequencer: Sequencer) -> Callable[[], Awaitable[int]]:
+        """The sequencer's work, with an alarm when it refuses to go on."""
+
+        async def run_once() -> int:
+            try:
+                count = await sequencer.run_once()
+            except (AuditDamaged, HeadsDamaged) as damage:
+                if str(damage) not in self._told:
+                    self._told.add(str(damage))
+                    await self.alarm("the platform's own heads", str(damage))
+                raise
+            self._told.clear()
+            return count
+
+        return run_once
+
+
+def publisher_of(pool: asyncpg.Pool, estate: Estate, data: Path, signer: Signer, watch: Watch) -> HeadPublisher:
+    return HeadPublisher(pool, head_places(estate, data), signer.public_key, now, alarm=watch.alarm)

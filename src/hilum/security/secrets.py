@@ -1,17 +1,29 @@
-"""Secrets by reference: ``file:PATH`` or ``env:NAME`` in the estate, the value only in memory."""
+"""Secrets by reference: ``file:PATH``, ``env:NAME`` or ``vault:PATH#FIELD`` in the estate, the value only in memory."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hilum.security.logs import keep_out_of_logs
 
-_REFERENCE = re.compile(r"file:\S.*|env:[A-Za-z_][A-Za-z0-9_]*")
+if TYPE_CHECKING:
+    from hilum.security.vault import Vault, VaultAccess
+
+_REFERENCE = re.compile(
+    r"file:\S.*|env:[A-Za-z_][A-Za-z0-9_]*"
+    r"|vault:(?P<path>[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+)#(?P<field>[A-Za-z0-9_.-]+)"
+)
 _OTHERS_READ_OR_WRITE = stat.S_IROTH | stat.S_IWOTH
+
+
+_one_at_a_time = threading.Lock()
+_vaults: dict[VaultAccess, Vault] = {}
 
 
 class SecretUnusable(ValueError):
@@ -28,20 +40,26 @@ def is_reference(text: str) -> bool:
 
 
 def resolve_secret(reference: str, base: Path, environment: Mapping[str, str] = os.environ) -> str:
-    """The value behind ``file:PATH`` (relative to ``base``) or ``env:NAME``, without one trailing newline.
+    """The value behind ``file:PATH`` (relative to ``base``), ``env:NAME`` or ``vault:MOUNT/PATH#FIELD``, without one
+    trailing newline.
 
-    ``SecretMissing`` when there is none; ``SecretUnusable`` when it is empty, is no text, or lies in a file that
-    every user of the machine can read or change. From then on the value is masked in logs.
+    ``SecretMissing`` when there is none; ``SecretUnusable`` when it is empty, is no text, lies in a file that every user
+    of the machine can read or change, or in a Vault that does not give it to us. From then on it is masked in logs.
     """
-    if not is_reference(reference):
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
         # Whatever stands there may be the secret itself, so it is not repeated.
-        raise SecretUnusable("a secret is written in plain text; refer to it with file:PATH or env:NAME")
+        raise SecretUnusable(
+            "a secret is written in plain text; refer to it with file:PATH, env:NAME or vault:PATH#FIELD"
+        )
     kind, _, rest = reference.partition(":")
     if kind == "env":
         found = environment.get(rest)
         if found is None:
             raise SecretMissing(f"{reference}: the environment variable is not set; set it for this process")
         value = found
+    elif kind == "vault":
+        value = _ask_vault(reference, match["path"], match["field"], environment)
     else:
         value = _read(reference, base / rest)
     value = value.removesuffix("\n").removesuffix("\r")
@@ -49,6 +67,24 @@ def resolve_secret(reference: str, base: Path, environment: Mapping[str, str] = 
         raise SecretUnusable(f"{reference}: the secret is empty; write its value there")
     keep_out_of_logs(value)
     return value
+
+
+def _ask_vault(reference: str, path: str, field: str, environment: Mapping[str, str]) -> str:
+    """From Vault; one client for each way of access, which keeps what it read for a while."""
+    # Imported where it is used: most installations have no Vault, and an HTTP client takes a terminal command its time.
+    from hilum.security.vault import Vault, VaultAccess, VaultMissing, VaultUnusable
+
+    try:
+        access = VaultAccess.of(environment)
+        with _one_at_a_time:
+            vault = _vaults.get(access)
+            if vault is None:
+                vault = _vaults[access] = Vault(access)
+        return vault.read(path, field)
+    except VaultMissing as missing:
+        raise SecretMissing(f"{reference}: {missing}") from None
+    except VaultUnusable as unusable:
+        raise SecretUnusable(f"{reference}: {unusable}") from None
 
 
 def _read(reference: str, path: Path) -> str:

@@ -13,7 +13,7 @@ from hilum.governance.problems import EstateProblem
 from hilum.security.secrets import is_reference
 
 _SECRET_NAMES = re.compile(r"secret|passw|token|credential|api_?key|private_?key|passphrase", re.IGNORECASE)
-_DO = "Move it out and refer to it: `file:secrets/NAME` or `env:NAME`."
+_DO = "Move it out and refer to it: `file:secrets/NAME`, `env:NAME` or `vault:PATH#FIELD`."
 
 
 def secrecy_problems(loaded: Loaded) -> Iterator[EstateProblem]:

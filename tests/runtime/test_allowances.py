@@ -10,13 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from hilum.runtime.allowances import KEPT_KEYS, Allowances, Taken, rate_headers
+from hilum.runtime.allowances import KEPT_KEYS, Allowances, Lease, Leases, Taken, rate_headers
+from hilum.runtime.rate import SharedPace
 from hilum.store.pool import open_pool
 
 PROCESS = Path(__file__).with_name("hammering_process.py")
@@ -113,6 +115,45 @@ def test_turns_of_several_processes_come_no_faster_than_one_system_allows(databa
     assert worst_excess(spans, rate, burst) <= 0
     assert len(spans) >= 0.75 * rate * seconds
     assert all(each), "a process with one caller is not starved by one with six"
+
+
+@pytest.mark.parametrize("waits_seconds", [pytest.param(0.06, id="nearly bad"), pytest.param(0.9, id="long bad")])
+def test_tokens_that_are_used_late_do_not_add_to_what_others_take_then(database_url: str, waits_seconds: float) -> None:
+    async def story() -> None:
+        async with allowances(database_url) as slow, allowances(database_url) as quick:
+            rate, burst = 100.0, 64
+            slow._purse(AP_BOT).want = 8  # As if it had been busy a moment ago.
+            assert (await slow.take(AP_BOT, rate * 60, burst)).allowed
+            assert slow._purses[AP_BOT].lease.granted == 8
+            await asyncio.sleep(waits_seconds)
+            spans = []
+            for door, most in ((quick, 80), (slow, 20)):
+                for _ in range(most):
+                    asked = time.monotonic()
+                    if (await door.take(AP_BOT, rate * 60, burst)).allowed:
+                        spans.append((asked, time.monotonic()))
+            assert worst_excess(spans, rate, burst) <= 0
+            assert len(spans) >= 40
+
+    run(story)
+
+
+def test_a_turn_that_a_process_was_too_slow_for_is_not_taken() -> None:
+    times = iter([0.0, 0.0, 5.0, 5.0, 5.0, 5.0, 5.0])
+    booked = []
+
+    class Slow(Leases):
+        async def lease(self, key: str, **settings: Any) -> Lease:
+            at = 0.0 if not booked else 5.0
+            booked.append(at)
+            return Lease(1, at + 0.05, at, 0.01, 0.0, "", 9, 0.0, date(2026, 3, 2), 1e9, 0)
+
+    async def story() -> None:
+        leases = Slow(None, time_zone="UTC", monotonic=lambda: next(times))
+        assert await SharedPace(leases, "system:erp", 100).turn() == 5.0
+        assert booked == [0.0, 5.0]
+
+    run(story)
 
 
 def test_a_process_that_is_killed_takes_no_more_with_it_than_it_had_leased(database_url: str) -> None:

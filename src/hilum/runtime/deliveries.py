@@ -270,13 +270,10 @@ class Deliveries:
         What is asked for is what its own case said last: a refusal may have been answered by correcting it.
         """
         now = self._clock()
-        identifiers = _identifiers(command.arguments)
         await self._sealer.ready("delivery", now)
-        await self._sealer.ready("lookup", now, len(identifiers))
         request = self._sealer.seal(
             dump_arguments(command.arguments), "delivery", sealed_places.delivery_request(command.key), now
         )
-        seal_key = self._sealer.sealing("lookup", now)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 """INSERT INTO delivery (key, system, operation, case_id, step, request, created_at, updated_at)
@@ -290,13 +287,11 @@ class Deliveries:
                 "INSERT INTO delivery_case (key, case_id, step, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
                 command.key, command.case_id, command.step, now,
             )  # fmt: skip
-            for kind, value in identifiers:
-                subject = f"c/{command.case_id}"
-                stored, sealed = self._protection.searched(kind, value, subject, seal_key)
+            for kind, value in _identifiers(command.arguments):
                 await connection.execute(
-                    """INSERT INTO business_key (value, kind, subject, at, sealed) SELECT $1, $2, $3::text, $4, $5
+                    """INSERT INTO business_key (value, kind, subject, at) SELECT $1, $2, $3::text, $4
                         WHERE NOT EXISTS (SELECT 1 FROM business_key WHERE subject = $3::text AND subject LIKE 'c/%' AND value = $1)""",
-                    stored, kind, subject, now, sealed,
+                    self._protection.searched(kind, value), kind, f"c/{command.case_id}", now,
                 )  # fmt: skip
 
     async def _take_turn(self, command: Command, to: Connection) -> _Turn | bytes:

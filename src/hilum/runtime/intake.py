@@ -20,7 +20,6 @@ from hilum.runtime import work_items
 from hilum.runtime.fault_points import point
 from hilum.runtime.reception import ACCEPTED, DUPLICATE, REFUSED, PreparedEvent, Problem, Reception
 from hilum.security.sealing.protected import Protection
-from hilum.security.sealing.sealer import Sealing
 from hilum.store import sealed_places
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 UNSTORABLE = "a value is too long to be searched by, or has a character that no text may have (NUL)"
 _UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
-_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 39)) + ")"
+_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 38)) + ")"
 
 
 class ShardLost(RuntimeError):
@@ -74,7 +73,7 @@ class _Rows:
     messages: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(12)])
     events: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(10)])
     facts: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(3)])
-    keys: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(5)])
+    keys: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(4)])
     audit: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(2)])
     receipts: list[Receipt] = field(default_factory=list)
     aliases: list[tuple[bytes, int, int, bytes | None]] = field(default_factory=list)
@@ -198,16 +197,12 @@ class Intake:
         reception.events, reception.type, reception.control_id = [], "", ""
         await self._commit(batch)
 
-    def _search_by(
-        self, columns: list[list[Any]], keys: list[tuple[str, str]], subject: str, now: datetime, seal: Sealing
-    ) -> None:
+    def _search_by(self, columns: list[list[Any]], keys: list[tuple[str, str]], subject: str, now: datetime) -> None:
         for value, kind in keys:
-            stored, sealed = self._protection.searched(kind, value, subject, seal)
-            columns[0].append(stored)
+            columns[0].append(self._protection.searched(kind, value))
             columns[1].append(kind)
             columns[2].append(subject)
             columns[3].append(now)
-            columns[4].append(sealed)
 
     def _count(self, receipts: list[Receipt]) -> None:
         for receipt in receipts:
@@ -309,7 +304,6 @@ class Intake:
         sealer = self._protection.sealer
         await sealer.ready("message", now, len(batch))
         await sealer.ready("event", now, len(events))
-        await sealer.ready("lookup", now, sum(len(event.keys) for event in events))
 
     async def _accept(self, connection: asyncpg.Connection, rows: _Rows, now: datetime) -> None:
         # Every shard locks facts in the same order, so that none waits for one that waits for it.
@@ -364,7 +358,7 @@ class Intake:
         at = at_text(now)
         shard = self._shard
         protection, sealer = self._protection, self._protection.sealer
-        seal_message, seal_event, seal_key = (sealer.sealing(c, now) for c in ("message", "event", "lookup"))
+        seal_message, seal_event = sealer.sealing("message", now), sealer.sealing("event", now)
         for waiting in batch:
             reception = waiting.reception
             rows.message_seq += 1
@@ -383,7 +377,7 @@ class Intake:
                     unseen = [i for i in identities if i not in seen]
                     rows.aliases.extend((i, *original) for i in unseen)
                     # A report that brings a new identity (a serial) is found by it, at the fact it repeats.
-                    self._search_by(k, event.keys if unseen else [], first, now, seal_key)
+                    self._search_by(k, event.keys if unseen else [], first, now)
                     for identity in identities:
                         seen.setdefault(identity, original)
                     if agreed is not None and original[2] is not None and agreed != original[2]:
@@ -419,7 +413,7 @@ class Intake:
                     f[0].append(identity)
                     f[1].append(event_seq)
                     f[2].append(agreed)
-                self._search_by(k, event.keys, event_subject, now, seal_key)
+                self._search_by(k, event.keys, event_subject, now)
             status = (
                 REFUSED if reception.problem is not None else ACCEPTED if fresh or not reception.events else DUPLICATE
             )
@@ -435,7 +429,6 @@ class Intake:
                 k[1].append("message")
                 k[2].append(subject)
                 k[3].append(now)
-                k[4].append(None)
             a[0].append(subject)
             a[1].append(
                 entry_bytes(

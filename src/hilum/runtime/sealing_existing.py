@@ -145,9 +145,10 @@ class SealExisting:
                 ("event",), "UPDATE {table} SET payload = $2, key = $3 WHERE ctid = $1", self._event,
             ),
             _Part(
-                f"business_key {version}", "hilum.business_key", "value, kind, subject, at",
-                f"sealed IS NULL AND kind IN ({_texts(self._protection.kinds)})", ("lookup",),
-                "UPDATE {table} SET value = $2, sealed = $3 WHERE ctid = $1", self._search_key,
+                f"business_key {version}", "hilum.business_key", "value, kind",
+                f"value NOT LIKE '~%' AND kind IN ({_texts(self._protection.kinds)})", (),
+                "UPDATE {table} SET value = $2 WHERE ctid = $1",
+                lambda row: (row["ctid"], self._protection.searched(row["kind"], row["value"])),
             ),
             _Part(
                 f"flow_case {version}", "hilum.flow_case", "flow, ordering_key",
@@ -205,10 +206,6 @@ class SealExisting:
         ordering = self._ordering(kind) if kind in self._estate.contracts else ""
         key = row["key"] if row["key"].startswith("~") else self._protection.ordered(kind, ordering, row["key"])
         return row["ctid"], self._sealer.seal(row["payload"], "event", place, self._at(row)), key
-
-    def _search_key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        seal = self._sealer.sealing("lookup", self._at(row))
-        return row["ctid"], *self._protection.searched(row["kind"], row["value"], row["subject"], seal)
 
     def _delivery(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         seal, key, response = self._sealer.sealing("delivery", self._at(row)), row["key"], row["response"]

@@ -11,10 +11,6 @@ def event_payload(shard: int, seq: int) -> str:
     return f"event.payload/{shard}/{seq}"
 
 
-def search_key(subject: str, kind: str) -> str:
-    return f"business_key/{subject}/{kind}"
-
-
 def delivery_request(key: str) -> str:
     return f"delivery.request/{key}"
 

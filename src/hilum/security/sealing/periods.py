@@ -6,7 +6,6 @@ class      period   why
 message    day      raw bytes leave by the day, with their partition: destroying a day's key destroys its copies
                     in backups and replicas too
 event      day      as messages; a day that open cases still need keeps its key
-lookup     month    keys by which people search outlive messages; a month bounds what one key opens
 delivery   month    commands and answers are kept with their case
 journal    month    results of steps, as deliveries
 answer     day      answers kept for `Idempotency-Key`: hours to days
@@ -25,7 +24,6 @@ DAY, MONTH, NONE = "day", "month", "none"
 PERIODS: Mapping[str, str] = {
     "message": DAY,
     "event": DAY,
-    "lookup": MONTH,
     "delivery": MONTH,
     "journal": MONTH,
     "answer": DAY,

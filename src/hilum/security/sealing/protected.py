@@ -19,8 +19,7 @@ from hilum.authoring.contract import Contract, getter, key_fields
 from hilum.authoring.estate import Estate
 from hilum.authoring.failures import Rejected, Unavailable
 from hilum.model.identifiers import AccountNumber, Identifier, Mrn
-from hilum.security.sealing.sealer import Sealer, Sealing
-from hilum.store import sealed_places
+from hilum.security.sealing.sealer import Sealer
 
 INHERENTLY_PROTECTED = frozenset({Mrn.kind, AccountNumber.kind})
 """Kinds that are a patient's whatever contract they stand in."""
@@ -109,11 +108,12 @@ class Protection:
         flow, slash, key = name.partition("/")
         return f"{flow}/{self.sealer.order_token(key)}" if slash and key else name
 
-    def searched(self, kind: str, value: str, subject: str, seal: Sealing) -> tuple[str, bytes | None]:
-        """A search key as it is stored: (value, None), or of a protected kind (token, the value sealed as ``lookup``)."""
-        if kind not in self.kinds:
-            return value, None
-        return self.sealer.search_token(kind, value), seal(value.encode(), sealed_places.search_key(subject, kind))
+    def searched(self, kind: str, value: str) -> str:
+        """A search key as it is stored: of a protected kind its token, which says nothing and is found all the same.
+
+        The value itself stands sealed in the event or command that it was found in, and goes with it.
+        """
+        return self.sealer.search_token(kind, value) if kind in self._kinds else value
 
     def scrubber(self, *things: Any) -> Scrubber:
         """What takes the protected values of events, commands and their parts out of other people's texts."""

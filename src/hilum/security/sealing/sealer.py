@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from base64 import b32encode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
@@ -51,8 +50,8 @@ class Sealer:
 
     def __init__(self, keyring: Keyring, index_key: bytes) -> None:
         self.keyring = keyring
-        self._search = _derived(index_key, "search")
-        self._order = _derived(index_key, "order")
+        self._search = _Hmac(_derived(index_key, "search"))
+        self._order = _Hmac(_derived(index_key, "order"))
         self._fact = blake2b(key=_derived(index_key, "fact"), digest_size=TOKEN_BYTES)
 
     # --- values
@@ -64,13 +63,19 @@ class Sealer:
     def sealing(self, data_class: str, at: datetime) -> Sealing:
         """``seal`` for many values of one class and time, of which ``ready`` was told: ``(plain, place) -> sealed``."""
         key = self.keyring.current(data_class, at)
-        beginning, encrypt, random = header(key.id), key.cipher.encrypt, os.urandom
+        beginning, encrypt = header(key.id), key.cipher.encrypt
+        random, used = b"", 0
 
         def seal(plain: bytes, place: str) -> bytes:
+            nonlocal random, used
             if key.left <= 0:
                 raise KeyNotAtHand(f"more {data_class} values than ready() was asked for")
             key.left -= 1
-            nonce = random(NONCE_BYTES)
+            if used == len(random):
+                # The first value asks for its own nonce; who seals more takes the next at once, each used once.
+                random, used = os.urandom(NONCE_BYTES * (64 if random else 1)), 0
+            nonce = random[used : used + NONCE_BYTES]
+            used += NONCE_BYTES
             return beginning + nonce + encrypt(nonce, plain, binding(data_class, place))
 
         return seal
@@ -121,7 +126,7 @@ class Sealer:
 
     def token(self, kind: str, value: str) -> bytes:
         """The blind index of a value people search by: HMAC-SHA-256 over kind and normalised value, the first 16 bytes."""
-        return hmac_digest(self._search, f"{kind}\x1f{normalised(value)}".encode(), "sha256")[:TOKEN_BYTES]
+        return self._search.digest(f"{kind}\x1f{normalised(value)}".encode())[:TOKEN_BYTES]
 
     def search_token(self, kind: str, value: str) -> str:
         """``token`` as text, to stand in a key column."""
@@ -129,7 +134,7 @@ class Sealer:
 
     def order_token(self, value: str) -> str:
         """What stands for a protected value in ordering keys, case ids and delivery keys: exact, nothing normalised."""
-        return _text(hmac_digest(self._order, value.encode(), "sha256")[:TOKEN_BYTES])
+        return _text(self._order.digest(value.encode())[:TOKEN_BYTES])
 
     def fact(self, digest: bytes) -> bytes:
         """The keyed form of a 128-bit digest of an identity: 01 and 16 bytes. Without the key nobody can try numbers."""
@@ -157,12 +162,27 @@ def normalised(value: str) -> str:
     return unicodedata.normalize("NFKC", value).strip().upper()
 
 
+class _Hmac:
+    """HMAC-SHA-256 (RFC 2104) whose key was hashed once: what intake does for every search key costs a quarter so."""
+
+    def __init__(self, key: bytes) -> None:
+        padded = key.ljust(64, b"\0")
+        self._inner = sha256(bytes(octet ^ 0x36 for octet in padded))
+        self._outer = sha256(bytes(octet ^ 0x5C for octet in padded))
+
+    def digest(self, message: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
 def _derived(index_key: bytes, purpose: str) -> bytes:
     return hmac_digest(index_key, f"hilum index/{purpose}".encode(), sha256)
 
 
 def _text(token: bytes) -> str:
-    return TOKEN_MARK + b32encode(token).decode().rstrip("=").lower()
+    return TOKEN_MARK + token.hex()
 
 
 def _bytes(value: bytes | str) -> bytes:

@@ -119,6 +119,7 @@ def client_tls(files: TlsFiles | None = None) -> RenewableContext:
     def make() -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Verifies certificate and host name.
         _strict(context)
+        context.hostname_checks_common_name = False  # RFC 9525 section 2: only the alternative names count.
         if given.authorities is not None:
             _trust(context, given.authorities, given.revoked)
         else:

@@ -137,7 +137,7 @@ class Breakers:
                 system, until, why, now,
             )  # fmt: skip
             if not before.throttled_seconds(now):
-                detail = {"why": why, "seconds": round((until - now).total_seconds(), 3)}
+                detail = {"why": why, "until": until.isoformat(timespec="seconds")}
                 await append(connection, [Entry(now, "system:breaker", "system.throttled", f"s/{system}", detail)])
             await _tell(connection, system)
         self._copy[system] = _breaker(row)

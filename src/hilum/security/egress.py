@@ -40,6 +40,15 @@ NEVER: tuple[Network, ...] = tuple(
 )  # fmt: skip
 """Unspecified, link-local, multicast, reserved, metadata: no system is there, whatever an estate declares."""
 
+_SPECIAL: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15",
+        "64:ff9b:1::/48", "100::/64", "2001::/23", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
+    )
+)  # fmt: skip
+"""Not anybody's on the Internet, though some releases of Python call them global: shared, benchmarks, tunnels, site-local."""
+
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = IPv6Network("::/96")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#]*)(?:[/?#].*)?", re.IGNORECASE)
@@ -131,7 +140,8 @@ def forbidden(address: str, networks: Iterable[Network] = ()) -> str | None:
         if any(each in network for network in NEVER):
             return "it is a link-local, metadata, multicast, reserved or unspecified address"
     for each in (found, *_inside(found)):
-        if not each.is_global and not any(each in network for network in declared):
+        public = each.is_global and not any(each in network for network in _SPECIAL)
+        if not public and not any(each in network for network in declared):
             return "it is a private or loopback address, and the system's [egress] networks do not name it"
     return None
 

@@ -103,9 +103,11 @@ class CaseRun:
         self._commands = 0
         self._in_step = ""
         self._scrub = Scrubber(())
+        self._event: Any = None
 
     def about(self, event: Any) -> None:
         """What the case is about: its protected values stand in no key, cause or reason that the case gives."""
+        self._event = event
         self._scrub = self._around.protection.scrubber(event)
 
     def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -175,7 +177,7 @@ class CaseRun:
             return sealer.read_text(sealed, place)
 
     def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
-        return self._around.wait_for(self._around.deliveries.ask(system, operation, arguments))
+        return self._around.wait_for(self._around.deliveries.ask(system, operation, arguments, about=self._event))
 
     def command(self, system: System, operation: str, arguments: Mapping[str, Any], key: str | None) -> Any:
         self._commands += 1
@@ -184,7 +186,7 @@ class CaseRun:
         else:
             # An author's key may be made of the account: what it tells apart it still does, without saying whose it is.
             key = self._scrub.tokened(key, self._around.protection.sealer.order_token)
-        command = Command(system, operation, arguments, key, self._case_id, self._in_step)
+        command = Command(system, operation, arguments, key, self._case_id, self._in_step, self._event)
         return self._around.wait_for(self._around.deliveries.command(command))
 
     def lookup(self, crosswalk: str, value: str, facility: str, on: datetime | None) -> str | None:

@@ -58,6 +58,7 @@ class Command:
     key: str
     case_id: str
     step: str
+    about: Any = None  # The case's event: its protected values are taken out of what the system says.
 
     @property
     def signature(self) -> Callable[..., Any]:
@@ -74,6 +75,7 @@ class _Turn:
     created_at: datetime
     arguments: Mapping[str, Any]
     leased_until: datetime
+    about: Any = None
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Deliveries:
         self._clock = clock
         self._rng = rng
 
-    async def ask(self, system: System, operation: str, arguments: Mapping[str, Any]) -> Any:
+    async def ask(self, system: System, operation: str, arguments: Mapping[str, Any], *, about: Any = None) -> Any:
         """Ask a question: asked again when it fails, by the policy; Unavailable when the system does not answer."""
         connection = self._connections.to(system.name)
         forbidden = connection.forbids(type(system).operations().get(operation), arguments)
@@ -118,7 +120,7 @@ class Deliveries:
         while True:
             await self._admitted(connection)
             try:
-                return await self._call(connection, call, arguments)
+                return await self._call(connection, call, arguments, about=about)
             except Unavailable as away:
                 await self._failed(connection, away)
                 await self._pause(connection, away, tries)
@@ -193,7 +195,13 @@ class Deliveries:
         return await self._call(connection, execute, {**turn.arguments, "key": command.key}, turn), False
 
     async def _call(
-        self, connection: Connection, call: Callable[..., Any], arguments: Mapping[str, Any], turn: _Turn | None = None
+        self,
+        connection: Connection,
+        call: Callable[..., Any],
+        arguments: Mapping[str, Any],
+        turn: _Turn | None = None,
+        *,
+        about: Any = None,
     ) -> Any:
         async with connection.room:
             await connection.pace()
@@ -204,7 +212,7 @@ class Deliveries:
                     return await call(**arguments)
             except (Rejected, Unavailable) as told:
                 # In the system's own words, which may repeat the account they are about.
-                self._protection.scrubber(arguments).failure(told)
+                self._protection.scrubber(arguments, about if turn is None else turn.about).failure(told)
                 raise
             except TimeoutError:
                 raise Unavailable(
@@ -323,7 +331,15 @@ class Deliveries:
                     if not ours:
                         request = await self._sealer.opened(row["request"], sealed_places.delivery_request(command.key))
                         arguments = load_arguments(command.signature, request)
-                    return _Turn(row["fence"] + 1, row["attempts"] + 1, in_doubt, row["created_at"], arguments, until)
+                    return _Turn(
+                        row["fence"] + 1,
+                        row["attempts"] + 1,
+                        in_doubt,
+                        row["created_at"],
+                        arguments,
+                        until,
+                        command.about,
+                    )
             await asyncio.sleep(0.05)
 
     async def _give_up_when_old(self, command: Command, connection: Connection, away: Unavailable) -> None:

@@ -7,10 +7,11 @@ Pure: no input or output, no clock, no keys. One ``Reception`` is everything the
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -155,21 +156,22 @@ class Reader:
                     hl7v2.Code.DATA_TYPE, "MLLP carries neither UTF-16 nor UTF-32; send UNICODE UTF-8", "MSH-18"
                 )
             header = hl7v2.header_of(raw)
-            reception.type = header.type or ""
-            reception.control_id = header.control_id or ""
+            reception.type = _conventional(_HL7_TYPE, header.type)
+            reception.control_id = _conventional(_CONTROL_ID, header.control_id)
             versions = self._versions.get(system)
             if versions and header.version not in versions:
+                version = _conventional(_HL7_VERSION, header.version)
                 reception.problem = Problem(
                     "203",
-                    f"version {header.version or 'missing'} is not agreed; send one of {', '.join(sorted(versions))}",
+                    f"version {version or 'missing'} is not agreed; send one of {', '.join(sorted(versions))}",
                     "MSH-12",
                     True,
                 )
                 return reception, header
-            if not reception.control_id:
+            if not header.control_id:
                 reception.problem = Problem("101", "the message control id is required", "MSH-10", True)
                 return reception, header
-            known = self._mappings.get((system, reception.type))
+            known = self._mappings.get((system, header.type or ""))
             if known is None:
                 reception.problem = Problem(
                     "200", f"message type {reception.type or 'missing'} is not taken from {system}", "MSH-9", True
@@ -201,8 +203,8 @@ class Reader:
                 "type", f"the member {type_field!r} that names the message's type is missing", unsupported=True
             )
             return reception
-        reception.type = kind[:100] if kind.isprintable() else ""
         known = self._mappings.get((system, kind))
+        reception.type = kind if known is not None else _conventional(_JSON_TYPE, kind)
         if known is None:
             reception.problem = Problem("type", f"messages of this type are not taken from {system}", unsupported=True)
             return reception
@@ -210,7 +212,7 @@ class Reader:
         try:
             self._map(reception, known, shape.model_validate(document))
         except ValidationError as error:
-            reception.problem = _invalid(error)
+            reception.problem = _invalid(error, shape)
         return reception
 
     def again(self, system: str, kind: str, raw: bytes, transport: str, peer: str) -> Reception:
@@ -229,7 +231,7 @@ class Reader:
             events: Sequence[Contract] = made if isinstance(made, list) else [made]
             prepared = [self._prepared[type(event)].event(event, name) for event in events]
         except ValidationError as error:
-            reception.problem = _invalid(error)
+            reception.problem = _invalid(error, *mapping.events)
         except hl7v2.HL7Error as error:
             reception.problem = Problem(error.code, error.text, error.location or "")
         except Rejected as rejected:
@@ -257,11 +259,35 @@ def prepare(event: Contract, ordering: str, mapping: str) -> PreparedEvent:
     return _Prepared(type(event), ordering).event(event, mapping)
 
 
-def _invalid(error: ValidationError) -> Problem:
-    """The first finding of a validation, without the value: it may be PHI."""
+_HL7_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2}){0,1}(\^[A-Z0-9_]{3,7})?")
+_CONTROL_ID = re.compile(r"[!-\]_-~]{1,199}")  # Printable, without the space and the ^ that names are written with.
+_HL7_VERSION = re.compile(r"[0-9]\.[0-9](\.[0-9])?")
+_JSON_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+
+
+def _conventional(pattern: re.Pattern[str], text: str | None) -> str:
+    """What a message calls itself, if it looks like it: with delimiters gone wrong a patient's name may stand there."""
+    return text if text is not None and pattern.fullmatch(text) is not None else ""
+
+
+def _invalid(error: ValidationError, *shapes: type[BaseModel]) -> Problem:
+    """The first finding of a validation, without the value, and without names that the sender made up: they may be PHI."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return Problem("102" if first["type"] != "missing" else "101", f"{place or 'the message'}: {first['msg']}")
+    known = {name for shape in shapes for name in _names(shape, ())}
+    place = ".".join(str(p) if isinstance(p, int) or p in known else "(an unknown member)" for p in first["loc"])
+    # A check of the estate's own is told by that it failed: its text may repeat what it checked.
+    own = first["type"] in ("value_error", "assertion_error")
+    text = "the value is not acceptable" if own else first["msg"]
+    return Problem("102" if first["type"] != "missing" else "101", f"{place or 'the message'}: {text}")
+
+
+def _names(shape: type[BaseModel], above: tuple[type[BaseModel], ...]) -> Iterator[str]:
+    """The names of a shape's members, and of those of the shapes inside it."""
+    for name, field_ in shape.model_fields.items():
+        yield field_.alias if field_.alias is not None else name
+        for part in (field_.annotation, *get_args(field_.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel) and part not in above:
+                yield from _names(part, (*above, shape))
 
 
 def ordering_of(estate: Estate, contract: type[Contract]) -> str:

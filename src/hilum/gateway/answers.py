@@ -55,8 +55,7 @@ class Seen:
 
 def told(endpoint: Endpoint, returned: Any, most: int) -> Told:
     """Check what the handler returned against the contract. ``OutsideContract``, or ``Refusal`` 404 for nothing."""
-    operation = endpoint.operation
-    status, location = operation.status, ""
+    status, location = endpoint.status, ""
     if isinstance(returned, Created | Accepted):
         status = 201 if isinstance(returned, Created) else 202
         returned, location = returned.body, returned.location
@@ -124,7 +123,8 @@ class Shown:
         if where is not EVERYTHING and not where.matches(attributes):
             raise Refusal("not-found")
         state = self.state(endpoint, item)
-        hidden = self._mask(asked.caller, endpoint, item, frozen(attributes if attributes else about), seen)
+        hidden = self._hidden(asked.caller, endpoint, frozen(attributes if attributes else about))
+        _mask(endpoint, item, hidden, seen)
         kept = self._location(endpoint, answer)
         cache = NO_STORE
         if state is not None:
@@ -144,10 +144,17 @@ class Shown:
         """A page, and how many items of it were left out because the handler should not have returned them."""
         seen = Seen()
         shown = []
+        # Records of one page mostly share their attributes, and what policies say of them.
+        known: dict[Attributes, frozenset[str] | None] = {}
         for item in document["items"]:
-            attributes = attributes_of(endpoint, item)
-            if where is EVERYTHING or where.matches(attributes):
-                self._mask(asked.caller, endpoint, item, frozen(attributes), seen)
+            plain = attributes_of(endpoint, item)
+            attributes = frozen(plain)
+            if attributes not in known:
+                inside = where is EVERYTHING or where.matches(plain)
+                known[attributes] = self._hidden(asked.caller, endpoint, attributes) if inside else None
+            hidden = known[attributes]
+            if hidden is not None:
+                _mask(endpoint, item, hidden, seen)
                 shown.append(item)
         headers: Headers = []
         following = document["next"]
@@ -171,31 +178,37 @@ class Shown:
         plain = text.isascii() and text.isprintable() and not set(text) & set('".,\\ ')
         return text if plain else self._tags.digest(endpoint.operation.resource, {"state": text})
 
-    def _mask(
-        self, caller: Caller, endpoint: Endpoint, item: dict[str, Any], attributes: Attributes, seen: Seen
-    ) -> frozenset[str]:
-        """Mask what the caller may not see of one item; the classes that were masked."""
-        seen.found += 1
+    def _hidden(self, caller: Caller, endpoint: Endpoint, attributes: Attributes) -> frozenset[str]:
+        """The classes that the caller may not see of a thing with these attributes."""
         if endpoint.masks is None:
             return frozenset()
-        kind = endpoint.operation.resource
-        hidden = frozenset(c for c in endpoint.masks.classes if not self._decisions.sees(caller, c, kind, attributes))
-        present = endpoint.masks.present(item) if endpoint.protected else frozenset()
-        seen.shown |= present - hidden
-        seen.masked |= present & hidden
-        if endpoint.subject_path is not None and (present - hidden) & PROTECTED:
-            value = item.get(endpoint.subject_path[0])
-            if value is not None:
-                seen.subjects.append(value.get("value", "") if isinstance(value, dict) else str(value))
-        if hidden:
-            endpoint.masks.apply(item, hidden)
-        return hidden
+        kind, sees = endpoint.operation.resource, self._decisions.sees
+        return frozenset(c for c in endpoint.masks.classes if not sees(caller, c, kind, attributes))
 
     def _location(self, endpoint: Endpoint, answer: Told) -> Headers:
         if not answer.location:
             return []
         place = f"/{endpoint.operation.api.name}/v{endpoint.operation.version}{answer.location}"
         return [(b"location", quote(place, safe=_LOCATION_SAFE).encode())]
+
+
+def _mask(endpoint: Endpoint, item: dict[str, Any], hidden: frozenset[str], seen: Seen) -> None:
+    """Mask what is hidden of one item, and note what of it is seen."""
+    seen.found += 1
+    masks = endpoint.masks
+    if masks is None:
+        return
+    visible = endpoint.protected - hidden
+    if visible or not hidden <= seen.masked or not masks.classes - hidden <= seen.shown:
+        present = masks.present(item)
+        seen.shown |= present - hidden
+        seen.masked |= present & hidden
+        if endpoint.subject_path is not None and present & visible:
+            value = item.get(endpoint.subject_path[0])
+            if value is not None:
+                seen.subjects.append(value.get("value", "") if isinstance(value, dict) else str(value))
+    if hidden:
+        masks.apply(item, hidden)
 
 
 def _next_link(asked: Asked, cursor: str) -> bytes:

@@ -47,6 +47,9 @@ class Endpoint:
     spec: ApiSpec
     life: VersionSpec
     name: str  # erp.place@v1
+    id: str  # erp.place
+    status: int
+    parameters: tuple[str, ...]
     takes: frozenset[str]
     about_takes: frozenset[str] | None  # None: everything that the handler takes.
     path: PathReader
@@ -132,6 +135,9 @@ def _endpoint(operation: Operation, spec: ApiSpec, life: VersionSpec) -> Endpoin
         spec=spec,
         life=life,
         name=name,
+        id=operation.id,
+        status=operation.status,
+        parameters=operation.path_parameters,
         takes=takes,
         about_takes=_taken_by(operation.about),
         path=PathReader(operation),

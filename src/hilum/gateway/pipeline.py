@@ -33,7 +33,7 @@ from hilum.gateway.schemas import findings_of
 from hilum.gateway.stages import Life, Stages
 from hilum.gateway.stale import allows_stale, question_key, stale_headers
 from hilum.gateway.writing import Writing
-from hilum.model.where import EVERYTHING, Nothing
+from hilum.model.where import EVERYTHING, Nothing, Where
 from hilum.runtime.allowances import rate_headers
 from hilum.security.decisions import Decision
 
@@ -57,7 +57,7 @@ class Pipeline:
         agreed = await self._caller(asked, endpoint)
         operation = endpoint.operation
         turn = await self._s.admission.admit(
-            operation.api.name, operation.id, asked.consumer, agreed.limits.concurrency, agreed.criticality
+            operation.api.name, endpoint.id, asked.consumer, agreed.limits.concurrency, agreed.criticality
         )
         with turn:
             life = Life(asked, endpoint, agreed, turn)
@@ -131,18 +131,18 @@ class Pipeline:
     async def _decide(self, life: Life) -> None:
         """Before anything is done: which records may be acted upon at all, and where it can be known, whether this one."""
         asked, operation = life.asked, life.endpoint.operation
-        where = self._s.decisions.where(asked.caller, operation.action, operation.resource)
-        if isinstance(where, Nothing):
-            await self._deny(life, Decision(False), "forbidden")
         if operation.kind == "write" or operation.about is not None:
+            # A condition on records would say less: a limit on an amount is no condition that lists could be asked with.
             life.about = await self._about(life)
             asked.decision = await self._allowed(life)
             life.where = EVERYTHING  # Decided about this one thing already.
         else:
+            life.where = where = self._s.decisions.where(asked.caller, operation.action, operation.resource)
+            if isinstance(where, Nothing):
+                await self._deny(life, Decision(False), "forbidden")
             asked.decision = Decision(True, ("gateway:where",))
-            life.where = where
         if "where" in life.endpoint.takes:
-            life.arguments["where"] = where
+            life.arguments["where"] = life.where
 
     async def _about(self, life: Life) -> Mapping[str, Any]:
         """The attributes of what a request is about, before anything is done to it."""
@@ -150,7 +150,7 @@ class Pipeline:
         about = endpoint.operation.about
         if about is None:
             # The last of them is the thing's id; the others may bind it, by the names that policies know.
-            return {n: life.arguments[n] for n in endpoint.operation.path_parameters if n in KNOWN_ATTRIBUTES}
+            return {n: life.arguments[n] for n in endpoint.parameters if n in KNOWN_ATTRIBUTES}
         available = {**life.arguments, "caller": life.asked.caller, "platform": self._s.platform}
         takes = endpoint.about_takes if endpoint.about_takes is not None else frozenset(life.arguments)
         found = await self._s.run(life, about, {n: v for n, v in available.items() if n in takes}, key=None)
@@ -160,9 +160,11 @@ class Pipeline:
 
     async def _allowed(self, life: Life) -> Decision:
         asked, operation, about = life.asked, life.endpoint.operation, life.about
-        attributes = frozen({name: value for name, value in about.items() if name != "id"})
+        attributes = frozen({name: value for name, value in about.items() if name not in ("id", "type")})
         id = str(about["id"]) if "id" in about else (asked.values[-1] if asked.values else "")
-        decision = self._s.decisions.decide(asked.caller, operation.action, operation.resource, id, attributes)
+        # A decision about an approval is one about the thing that is to be approved, whose type `about` then says.
+        kind = str(about.get("type", operation.resource))
+        decision = self._s.decisions.decide(asked.caller, operation.action, kind, id, attributes)
         if not decision.allowed:
             # That a thing exists is told only to those who may read it.
             readable = not asked.values or self._s.decisions.decide(
@@ -205,7 +207,7 @@ class Pipeline:
         operation, stale, asked = life.endpoint.operation, self._s.stale, life.asked
         question = ""
         if stale is not None and operation.stale_seconds:
-            path = {name: life.arguments[name] for name in operation.path_parameters}
+            path = {name: life.arguments[name] for name in life.endpoint.parameters}
             question = question_key(
                 operation, asked.caller, path=path, query=life.shaped, page=life.page, where=life.where,
                 policy_version=self._s.decisions.version,
@@ -220,7 +222,7 @@ class Pipeline:
                 raise
             for name, value in stale_headers(kept, self._s.clock()).items():
                 asked.headers.append((name.lower().encode(), value.encode()))
-            return Told(orjson.loads(kept.body), operation.status)
+            return Told(orjson.loads(kept.body), life.endpoint.status)
         life.turn.answered()
         answer = told(life.endpoint, returned, life.page.limit if life.page is not None else DEFAULT_LIMIT)
         if stale is not None and question and answer.document is not None:
@@ -244,4 +246,4 @@ def _shaped(endpoint: Endpoint, shape: type[BaseModel], body: bytes, max_depth: 
 
 def _bound(life: Life) -> bytes:
     caller, operation = life.asked.caller, life.endpoint.operation
-    return binding(operation.id, operation.version, f"{caller.actor}@{caller.issuer}", life.query)
+    return binding(life.endpoint.id, operation.version, f"{caller.actor}@{caller.issuer}", life.query)

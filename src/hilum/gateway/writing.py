@@ -64,7 +64,7 @@ class Writing:
         except BaseException:
             await keys.give_back(begun)
             raise
-        point(f"api.handled:{life.endpoint.operation.id}")
+        point(f"api.handled:{life.endpoint.id}")
         await keys.finish(begun, sent.status, sent.content_type, sent.kept, sent.body)
         return sent
 
@@ -78,7 +78,7 @@ class Writing:
         if "key" in endpoint.takes:
             arguments["key"] = name
         returned = await self._s.run(life, operation.function, arguments, key=name)
-        point(f"api.effected:{operation.id}")
+        point(f"api.effected:{endpoint.id}")
         life.turn.answered()
         answer = told(endpoint, returned, DEFAULT_LIMIT)
         sent, seen = self._s.shown.one(life.asked, endpoint, answer, life.about, EVERYTHING)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hilum.cli.platform import now
 from hilum.governance.catalogue import catalogue, contract_schema
 from hilum.governance.check import Report, accept_samples, check_estate
 from hilum.governance.loader import load_estate
@@ -38,7 +39,7 @@ def check_command(known_connectors: Collection[str] | None) -> Callable[..., Non
         """
         console = Console(soft_wrap=True)
         written = accept_samples(estate) if accept else []
-        report = check_estate(estate, known_connectors)
+        report = check_estate(estate, known_connectors, today=now().date())
         if as_json:
             typer.echo(_document(estate, report, written))
         else:

@@ -258,7 +258,11 @@ def _show(
     console.print(
         f"Page   {summary['page']}" + ("" if stays else "  (gone with this demo; run it at a terminal to look around)")
     )
-    if stays:
+    if estate is not None:
+        link = first_sign_in(hospital.data, hospital.database_url, estate)
+        if link is not None:
+            console.print("Nobody can sign in yet. This link makes the administrator, once, within 30 minutes:")
+            console.print(f"  {link}", markup=False, highlight=False)
         console.print(f"APIs   {summary['apis']}")
         console.print(f"Trace  .venv/bin/hilum trace {usage} --data {hospital.data}")
         console.print("Ctrl-C stops everything.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +18,7 @@ from hilum.governance.rules.apis import api_compatibility_problems, api_facts, a
 from hilum.governance.rules.contracts import contract_problems
 from hilum.governance.rules.crosswalks import crosswalk_problems
 from hilum.governance.rules.flows import feed_problems, flow_problems, unused_warnings
+from hilum.governance.rules.identity import identity_problems, identity_warnings
 from hilum.governance.rules.mappings import accepted, mapping_problems
 from hilum.governance.rules.queues import queue_problems
 from hilum.governance.rules.residency import residency_problems
@@ -39,20 +41,24 @@ class Report:
         return not self.problems
 
 
-def check_estate(root: Path, known_connectors: Collection[str] | None = None) -> Report:
+def check_estate(root: Path, known_connectors: Collection[str] | None = None, *, today: date | None = None) -> Report:
     """Load the estate at ``root`` and hold it against every rule.
 
-    ``known_connectors`` are the kinds of connector this installation has; None leaves that rule out.
+    ``known_connectors`` are the kinds of connector this installation has; None leaves that rule out. Without ``today``
+    nobody is warned of what ends soon.
     """
     loaded = read_estate(root)
     reached = reach(loaded)
     found = [*loaded.problems, *_rules(loaded, reached, known_connectors)]
     if not found:  # A description can only be made of what is whole.
         found = [*api_compatibility_problems(loaded)]
+    warnings = {*unused_warnings(loaded), *policy_warnings(loaded.estate)}
+    if today is not None:
+        warnings.update(identity_warnings(loaded, today))
     return Report(
         estate=loaded.estate.name,
         problems=tuple(sorted(set(found))),
-        warnings=tuple(sorted({*unused_warnings(loaded), *policy_warnings(loaded.estate)})),
+        warnings=tuple(sorted(warnings)),
         facts=_facts(loaded, reached),
     )
 
@@ -93,6 +99,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from residency_problems(loaded)
     yield from contract_problems(loaded)
     yield from api_problems(loaded)
+    yield from identity_problems(loaded)
     yield from mapping_problems(loaded)
     yield from flow_problems(loaded)
     yield from feed_problems(loaded)
@@ -124,5 +131,6 @@ def _facts(loaded: Loaded, reached: Reach) -> dict[str, int]:
         **api_facts(loaded),
         "crosswalks": len(estate.crosswalks),
         "queues": len(estate.queues),
+        "services": len(estate.services),
         "rejections": len(reached.rejections),
     }

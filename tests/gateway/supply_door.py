@@ -137,6 +137,7 @@ async def supply_door(
     estate: Estate | None = None,
     sso: Sso | None = None,
     point: PolicyPoint | None = None,
+    connectors: Mapping[str, Any] = {},
     pages: Pages = lambda admit: (),
     key: bytes = b"k" * 32,
     name: str = "gateway",
@@ -153,7 +154,8 @@ async def supply_door(
     async def at_once() -> None:
         return None
 
-    connections = Connections({"warehouse": Connection("warehouse", warehouse, POLICY, at_once)})
+    systems = {"warehouse": warehouse, **connectors}
+    connections = Connections({name: Connection(name, system, POLICY, at_once) for name, system in systems.items()})
     protection = await protection_for(pool, estate, clock)
     breakers = Breakers(pool, clock=clock, rng=random.Random(1))
     deliveries = Deliveries(pool, connections, breakers, protection, executor=name, clock=clock, rng=random.Random(2))

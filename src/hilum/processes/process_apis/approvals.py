@@ -140,11 +140,11 @@ async def one_approval(id: int, platform: Platform) -> Approval | None:
 
 
 async def about_decision(id: int, platform: Platform) -> Mapping[str, Any] | None:
-    """The approval as policies look at it; None when there is none of this number."""
+    """What is to be approved, as policies look at it; None when there is no approval of this number."""
     found = await _found(platform, id)
     if found is None:
         return None
-    return {"id": str(found.id), "kind": found.kind, "author": found.requested_by, **found.attributes}
+    return {"type": found.kind, "id": found.subject, "author": found.requested_by, **found.attributes}
 
 
 @approvals.post(

@@ -29,7 +29,7 @@ class UnknownProvider(Rejected, queue="finance-master", due_hours=24):
 class EligibilityRequest(Contract, version=1, owner="patient-access"):
     """Whose coverage is asked for: by member number, or by family name with date of birth."""
 
-    facility: FacilityCode
+    facility: str = Field(min_length=1, max_length=64)
     payer: str = Field(min_length=2, max_length=80, pattern=r"^[A-Za-z0-9]+$", description="The payer's number.")
     member_number: Annotated[str, Phi, Field(min_length=2, max_length=80, pattern=r"^[A-Za-z0-9-]+$")] | None = None
     family_name: Annotated[str, Phi, Field(min_length=1, max_length=60)] | None = None
@@ -52,7 +52,7 @@ class Eligibility(Contract, version=1, owner="patient-access"):
     """What the payer said. `not-verified`: it did not answer in time; ask again later, and treat the person meanwhile."""
 
     reference: str
-    facility: FacilityCode
+    facility: str
     payer: str
     on: date
     status: Literal["active", "inactive", "unknown", "not-verified"]
@@ -63,11 +63,11 @@ class Eligibility(Contract, version=1, owner="patient-access"):
 
 
 def about_eligibility(body: EligibilityRequest) -> Mapping[str, Any]:
-    return {"facility": body.facility.value}
+    return {"facility": body.facility}
 
 
 _ASKED = EligibilityRequest(
-    facility=FacilityCode(value="ST-MARY"),
+    facility="ST-MARY",
     payer="HHP01",
     member_number="W-1001",
     on=date(2026, 3, 2),
@@ -84,7 +84,7 @@ _ASKED = EligibilityRequest(
             "A member before surgery",
             body=_ASKED,
             answer=Eligibility(
-                reference="E-1f0c", facility=FacilityCode(value="ST-MARY"), payer="HHP01", on=date(2026, 3, 2), status="active",
+                reference="E-1f0c", facility="ST-MARY", payer="HHP01", on=date(2026, 3, 2), status="active",
                 plan="HARBOR GOLD", asked_at=datetime.fromisoformat("2026-03-02T08:00:00+00:00"),
                 benefits=(CoverageBenefit(information="B", service_types=("98",), period="27", amount=Decimal(25)),),
             ),
@@ -93,11 +93,11 @@ _ASKED = EligibilityRequest(
 )  # fmt: skip
 def ask_eligibility(body: EligibilityRequest, caller: Caller, key: str, platform: Platform) -> Eligibility:
     """Ask the payer in real time. A payer that does not answer makes the status `not-verified`; nothing waits for it."""
-    provider = _provider(platform.estate.root / "tables" / "providers.csv", body.facility.value)
+    provider = _provider(platform.estate.root / "tables" / "providers.csv", body.facility)
     # The same request is the same inquiry, also at the payer.
     reference = "E-" + blake2b(f"{caller.actor}\x1f{key}".encode(), digest_size=12).hexdigest()
     inquiry = CoverageInquiry(
-        reference=reference, payer=body.payer, facility=body.facility, provider_npi=provider["npi"],
+        reference=reference, payer=body.payer, facility=FacilityCode(value=body.facility), provider_npi=provider["npi"],
         provider_name=provider["name"], member_number=body.member_number, family_name=body.family_name,
         given_name=body.given_name, birth_date=body.birth_date, sex=body.sex, on=body.on, service_types=body.service_types,
     )  # fmt: skip

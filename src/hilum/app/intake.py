@@ -15,6 +15,7 @@ from hilum.app.folders import watch_folders
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate, MllpListen, WebhookListen
+from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.channels import Channels
 from hilum.runtime.hl7_door import Hl7Door
 from hilum.runtime.intake import Intake, Receipt
@@ -40,12 +41,13 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     await intake.start()
     reader = Reader(estate)
     channels = Channels(pool, intake, clock=now)
+    certificates = CertificateWatch(pool, clock=now)
     closing: list[Callable[[], Awaitable[None]]] = []
     addresses: dict[str, str] = {}
     for system, spec in estate.systems.items():
         if spec.listen.mllp is not None:
             listen = spec.listen.mllp
-            listener = _mllp_listener(system, listen, intake, reader, channels)
+            listener = _mllp_listener(system, listen, intake, reader, channels, certificates)
             tls = server_context(listen.tls, told.data) if listen.tls is not None else None
             port = await listener.start(listen.host, listen.port, tls)
             addresses[f"{system}/mllp"] = f"{'mllp' if tls is None else 'mllps'}://{listen.host}:{port}"
@@ -66,17 +68,21 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     fresh = protection.sealer.keyring.refresh
     keys = asyncio.create_task(standing("data keys", fresh, every_seconds=10.0))
     counting = asyncio.create_task(standing("channel counts", channels.run_once, every_seconds=1.0))
+    noting = asyncio.create_task(standing("senders' certificates", certificates.keep_seen, every_seconds=10.0))
     ready(told, {"shard": intake.shard, "addresses": addresses})
     await stop.wait()
     for close in closing:
         await close()
     await intake.stop()
     counting.cancel()
+    noting.cancel()
     keys.cancel()
     await channels.run_once()
 
 
-def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Reader, channels: Channels) -> MllpListener:
+def _mllp_listener(
+    system: str, listen: MllpListen, intake: Intake, reader: Reader, channels: Channels, certificates: CertificateWatch
+) -> MllpListener:
     door = Hl7Door(intake, reader, system, clock=now)
 
     def refuse(violation: Violation) -> bytes:
@@ -88,6 +94,11 @@ def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Read
         if violation.data and violation.kind != "handler-failed":
             door.keep_refused(violation.data, violation.peer, violation.text).add_done_callback(_seen)
 
+    def admits(peer: Peer) -> bool:
+        if peer.certificate is not None:
+            certificates.sent_by(f"{system}/mllp", peer.certificate)
+        return _known(peer, listen)
+
     return MllpListener(
         door.take,
         refuse=refuse,
@@ -96,7 +107,7 @@ def _mllp_listener(system: str, listen: MllpListen, intake: Intake, reader: Read
         idle_timeout_seconds=listen.idle_timeout_seconds,
         frame_timeout_seconds=listen.frame_timeout_seconds,
         max_connections=listen.max_connections,
-        admits=lambda peer: _known(peer, listen),
+        admits=admits,
     )
 
 

@@ -12,6 +12,7 @@ import time
 import asyncpg
 
 from hilum.app.archive import Home, Watch, publisher_of
+from hilum.app.certificates import configured_certificates
 from hilum.app.connectors import connect
 from hilum.app.contract_tests import EVERY_SECONDS, scheduled
 from hilum.app.sealing import protection_of
@@ -21,8 +22,10 @@ from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate
 from hilum.processes.evidence_requests import EvidenceClerk
 from hilum.runtime.allowances import Leases
+from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
 from hilum.runtime.intake import Intake
+from hilum.runtime.retention import Retention
 from hilum.security.policies.engine import digest as policies_digest
 from hilum.store.partitions import ensure_partitions
 
@@ -45,11 +48,16 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url
     )
     protection = await protection_of(told, estate, pool)
+    certificates = CertificateWatch(
+        pool, clock=now, configured=lambda: configured_certificates(estate, told.data),
+        owner=estate.queues.get("integration", ""),
+    )  # fmt: skip
     leases = Leases(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
     desk = EvidenceDesk(pool, sources_of(estate, signer, protection, policies_digest(estate.policies)), clock=now)
-    connections = connect(estate, told.data, leases=leases, home=Home(told.data, desk))
+    connections = connect(estate, told.data, certificates.presented, leases=leases, home=Home(told.data, desk))
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
     await evidence_intake.start()
+    retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)
     clerk = EvidenceClerk(pool, estate, evidence_intake, clock=now)
     contract_tests = scheduled(pool, estate, told.data, connections)
     worker = Worker(
@@ -57,7 +65,9 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         end=_end_at_once,
         duties={
             "contract tests": (contract_tests.run_due, EVERY_SECONDS),
+            "certificates": (certificates.run_once, 60.0),
             "idle allowances": (leases.forget_idle, 3600.0),
+            "retention": (retention.run_once, 3600.0),
             "published heads": (publisher.run_once, estate.evidence.publish_every_seconds),
             "evidence requests": (clerk.run_once, 2.0),
             "evidence by calendar": (clerk.ask_by_calendar, 3600.0),

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -31,6 +32,7 @@ from hilum.cli.platform import (
 )
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.overview import Overview, read_overview
+from hilum.security.decisions import Resource
 
 system_app = typer.Typer(name="system", help="Stop and resume deliveries to a system.", no_args_is_help=True)
 
@@ -122,6 +124,13 @@ def _show(out: Console, seen: Overview) -> None:
             escape(f"{executor.host}, pid {executor.pid}"),
         )  # fmt: skip
     _section(out, workers, "No worker has run within the last hour: start the platform with `hilum up`.")
+    if seen.certificates:
+        certificates = _table("certificate", "ends", ("days left", True))
+        for certificate in seen.certificates:
+            left = certificate.days_left
+            colour = "red" if left < 7 else "yellow" if left < 30 else "green"
+            certificates.add_row(escape(certificate.slot), moment(certificate.not_after), f"[{colour}]{left}[/]")
+        _section(out, certificates, "")
     audit = seen.audit
     head = f"under the head of {moment(audit.head_at)}" if audit.head_at is not None else "no head signed yet"
     out.print(
@@ -200,8 +209,10 @@ def _hold(
 ) -> None:
     actor = person(who)
     known = the_estate(estate, data)
+    caller = terminal_caller(data, who, estate=estate)
 
     async def work(pool: asyncpg.Pool) -> list[str]:
+        await permit(pool, caller, "administer", [Resource("System", name)], operation="cli.system.hold")
         async with pool.acquire() as connection:
             seen = await read_overview(connection, known, now, queue_lines=1)
         names = [s.name for s in seen.systems]

@@ -132,6 +132,17 @@ class AuditStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateStanding:
+    """One watched certificate; ``days_left`` is negative when it has ended."""
+
+    slot: str
+    role: str
+    subject: str
+    not_after: datetime
+    days_left: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything at one instant."""
 
@@ -143,6 +154,7 @@ class Overview:
     queues: dict[str, QueueTotals]
     executors: tuple[ExecutorStanding, ...]
     audit: AuditStanding
+    certificates: tuple[CertificateStanding, ...] = ()
 
     @property
     def totals(self) -> QueueTotals:
@@ -173,6 +185,7 @@ async def read_overview(
             queues=await queue_totals(connection),
             executors=await _executors(connection, now),
             audit=await _audit(connection),
+            certificates=await _certificates(connection, now),
         )
 
 
@@ -294,6 +307,14 @@ async def _executors(connection: asyncpg.Connection, now: datetime) -> tuple[Exe
         )
         for r in rows
     )  # fmt: skip
+
+
+async def _certificates(connection: asyncpg.Connection, now: datetime) -> tuple[CertificateStanding, ...]:
+    """Those that end first, first."""
+    rows = await connection.fetch("SELECT * FROM hilum.certificate ORDER BY not_after, slot LIMIT 200")
+    return tuple(
+        CertificateStanding(r["slot"], r["role"], r["subject"], r["not_after"], (r["not_after"] - now).days) for r in rows
+    )
 
 
 async def _audit(connection: asyncpg.Connection) -> AuditStanding:

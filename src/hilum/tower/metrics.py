@@ -104,6 +104,12 @@ class _Reading(Collector):
         for state in ("running", "silent", "stopped", "dead"):
             executors.add_metric([state], sum(e.state == state for e in self._seen.executors))
         yield executors
+        certificates = GaugeMetricFamily(
+            "hilum_certificate_days_left", "Days until a watched certificate ends.", labels=["slot", "role"]
+        )
+        for certificate in self._seen.certificates:
+            certificates.add_metric([certificate.slot, certificate.role], certificate.days_left)
+        yield certificates
         audit = self._seen.audit
         yield GaugeMetricFamily("hilum_audit_entries", "Audit entries under the newest signed head.", value=audit.size)
         yield GaugeMetricFamily(

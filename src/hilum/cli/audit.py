@@ -30,8 +30,10 @@ from hilum.audit.verifier import Damage, VerifyReport
 from hilum.audit.verify import verify_database
 from hilum.cli.accesses import at_the_terminal, protection_at_hand, record
 from hilum.cli.connection import NoDatabase, database
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import the_estate
 from hilum.cli.who_saw import who_saw_command
+from hilum.security.decisions import Resource
 
 audit_app = typer.Typer(
     name="audit", help="Prove the audit log whole, export it, prove one entry, look entries up.", no_args_is_help=True
@@ -147,8 +149,10 @@ def export(
     key = _public_key(public_key, data)
     if not file.parent.is_dir():
         _refuse(f"the directory {file.parent} does not exist")
+    caller = terminal_caller(data, purpose="audit")
 
     async def work(pool: asyncpg.Pool) -> dict[str, Any]:
+        await permit(pool, caller, "export", [Resource("AuditLog")], operation="cli.audit.export")
         await record(pool, Access(at_the_terminal("", "audit"), EXPORT, "cli.audit.export", "AuditLog"))
         async with pool.acquire() as connection:
             written = await export_log(connection, file, public_key=key, at=datetime.now(UTC), progress=progress)

@@ -19,10 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from hilum.cli.connection import NoDatabase, database
+from hilum.cli.permission import permit, terminal_caller
 from hilum.masterdata.crosswalks import CrosswalkRefused, Crosswalks
 from hilum.masterdata.entries import CrosswalkEntry, UnknownCrosswalk
 from hilum.masterdata.export import export_rows
 from hilum.masterdata.tables import write_table
+from hilum.security.decisions import Resource
 
 T = TypeVar("T")
 
@@ -70,6 +72,7 @@ def set_entry(
         data,
         database_url,
         lambda crosswalks: crosswalks.set(name, code, target, by=_actor(by), facility=facility, valid_from=start),
+        changing=(name, facility, by),
     )
     _show([entry], as_json)
 
@@ -91,6 +94,7 @@ def retire_entry(
         data,
         database_url,
         lambda crosswalks: crosswalks.retire(name, code, by=_actor(by), last_day=end, facility=facility),
+        changing=(name, facility, by),
     )
     _show(entries, as_json)
 
@@ -118,9 +122,20 @@ def export(
         Console(soft_wrap=True).print(f"wrote {len(rows)} rows to {out}")
 
 
-def _with(data: Path, url: str | None, work: Callable[[Crosswalks], Awaitable[T]]) -> T:
+def _with(
+    data: Path,
+    url: str | None,
+    work: Callable[[Crosswalks], Awaitable[T]],
+    changing: tuple[str, str, str] | None = None,
+) -> T:
+    """``changing`` is the crosswalk, the facility (empty: the network) and who changes it: the policies are asked."""
+
     async def run() -> T:
         async with database(data, url) as pool:
+            if changing is not None:
+                name, facility, by = changing
+                about = Resource("Crosswalk", name, {"facility": facility if facility else None})
+                await permit(pool, terminal_caller(data, by), "update", [about], operation="cli.crosswalk.change")
             return await work(Crosswalks(pool, lambda: datetime.now(UTC)))
 
     try:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from hilum.audit.thread_access import items_access
 from hilum.cli.accesses import at_the_terminal, record
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     Answer,
@@ -32,6 +33,7 @@ from hilum.cli.platform import (
 )
 from hilum.runtime import work_items
 from hilum.runtime.work_queue import QueueItem, QueueLine, list_items, read_item
+from hilum.security.decisions import Resource
 
 
 class ListByDefault(TyperGroup):
@@ -149,7 +151,7 @@ def assign(
     async def work(connection: asyncpg.Connection) -> None:
         await work_items.assign(connection, item, assignee=to, now=now(), actor=actor)
 
-    _decide(data, database_url, work)
+    _decide(data, database_url, work, item, "update", who)
     _said(as_json, {"item": item, "assignee": to, "actor": actor}, f"Work item {item} is with {to}.")
 
 
@@ -171,7 +173,7 @@ def release(
     async def work(connection: asyncpg.Connection) -> list[str]:
         return await work_items.release(connection, item, now=now(), actor=actor, subject=_subject(case))
 
-    released = _decide(data, database_url, work)
+    released = _decide(data, database_url, work, item, "release", who)
     _said(
         as_json,
         {"item": item, "state": "released", "subjects": released, "actor": actor},
@@ -200,7 +202,7 @@ def skip(
     async def work(connection: asyncpg.Connection) -> list[str]:
         return await work_items.skip(connection, item, now=now(), actor=actor, reason=reason, subject=_subject(case))
 
-    skipped = _decide(data, database_url, work)
+    skipped = _decide(data, database_url, work, item, "release", who)
     _said(
         as_json,
         {"item": item, "state": "skipped", "subjects": skipped, "actor": actor, "reason": reason},
@@ -255,10 +257,22 @@ def _closing(item: QueueLine) -> str:
     )
 
 
-def _decide(data: Path, url: str | None, work: Callable[[asyncpg.Connection], Coroutine[Any, Any, Answer]]) -> Answer:
-    """A decision and its audit entry in one transaction; exit 1 when the item is not open."""
+def _decide(
+    data: Path,
+    url: str | None,
+    work: Callable[[asyncpg.Connection], Coroutine[Any, Any, Answer]],
+    item: int,
+    action: str,
+    who: str,
+) -> Answer:
+    """A decision and its audit entry in one transaction; exit 1 when the policies deny it or the item is not open."""
+    caller = terminal_caller(data, who)
 
     async def decided(pool: asyncpg.Pool) -> Answer:
+        async with pool.acquire() as connection:
+            found = await read_item(connection, item, now=now(), most_waiting=1)
+        about = Resource("WorkItem", str(item), {} if found is None else {"queue": found.line.queue})
+        await permit(pool, caller, action, [about], operation=f"cli.queue.{action}")
         async with pool.acquire() as connection, connection.transaction():
             return await work(connection)
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from hilum.audit.access import REPLAY, Access
 from hilum.cli.accesses import at_the_terminal, record
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -31,6 +32,7 @@ from hilum.cli.platform import (
 )
 from hilum.runtime import replay
 from hilum.runtime.replay_jobs import JobDetail, ReplayJob, list_jobs, read_job
+from hilum.security.decisions import Resource
 
 replay_app = typer.Typer(
     name="replay",
@@ -81,8 +83,10 @@ def request(
         usage("--reason says nothing: it is what an auditor reads")
     selection = replay.Selection(subject, system, type, status, instant(since, "--since"), instant(until, "--until"))
     actor = person(who)
+    caller = terminal_caller(data, who)
 
     async def work(pool: asyncpg.Pool) -> JobDetail | None:
+        await permit(pool, caller, "create", [Resource("Replay")], operation="cli.replay.request")
         async with pool.acquire() as connection:
             job = await replay.request(
                 connection, selection, dry_run=not go, rate_per_second=rate, actor=actor, reason=reason, now=now()
@@ -191,7 +195,10 @@ def cancel(
     Example: hilum replay cancel 2
     """
 
+    caller = terminal_caller(data, who)
+
     async def work(pool: asyncpg.Pool) -> bool:
+        await permit(pool, caller, "update", [Resource("Replay", str(job))], operation="cli.replay.cancel")
         async with pool.acquire() as connection:
             return await replay.cancel(connection, job, actor=person(who), now=now())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import asyncpg
@@ -13,7 +14,8 @@ from rich.table import Table
 from hilum.audit.lineage import THREADS_IN_FULL, search
 from hilum.audit.thread import Found, Hop, Thread
 from hilum.audit.thread_access import thread_access
-from hilum.cli.accesses import at_the_terminal, protection_at_hand, record
+from hilum.cli.accesses import protection_at_hand, record
+from hilum.cli.permission import permit, terminal_caller, under_grant, use_grant
 from hilum.cli.platform import (
     DEFAULT_DATA,
     DataOption,
@@ -27,12 +29,16 @@ from hilum.cli.platform import (
     refused,
     the_estate,
 )
+from hilum.security.decisions import Resource
 
 MARKS = {"good": "[green]●[/]", "waiting": "[yellow]◐[/]", "bad": "[red]✖[/]", "plain": "[dim]○[/]"}
 STATES = {"done": "green", "accepted": "green", "delivered": "green", "waiting": "yellow", "parked": "yellow", "stopped": "red", "refused": "red", "dead": "red"}  # fmt: skip
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="A usage, account, order, journal or charge number, a case, an address such as m/1/7.")]  # fmt: skip
 Limit = Annotated[int, typer.Option(min=1, max=50, help="Tell at most so many threads in full; more are listed.")]
+Purpose = Annotated[
+    str, typer.Option(help="Why it is asked: treatment, payment, operations, audit or emergency; policies look at it.")
+]
 ShowPhi = Annotated[
     bool, typer.Option("--show-phi", help="Show protected health information, which is masked otherwise.")
 ]
@@ -42,6 +48,7 @@ def trace(
     key: Key,
     limit: Limit = THREADS_IN_FULL,
     show_phi: ShowPhi = False,
+    purpose: Purpose = "operations",
     estate: EstateOption = None,
     data: DataOption = DEFAULT_DATA,
     database_url: UrlOption = None,
@@ -56,13 +63,23 @@ def trace(
     Example: hilum trace U-1
     """
     known = the_estate(estate, data)
+    asking = terminal_caller(data, purpose=purpose, estate=estate)
 
     async def work(pool: asyncpg.Pool) -> Found:
         protection = await protection_at_hand(pool, data, known)
+        caller = await under_grant(pool, asking)
+        await permit(pool, caller, "search", [Resource("Thread")], operation="cli.trace")
         async with pool.acquire() as connection:
-            found = await search(connection, key, estate=known, show_phi=show_phi, limit=limit, protection=protection)
+            found = await search(connection, key, estate=known, show_phi=False, limit=limit, protection=protection)
+        about = [_about(thread) for thread in found.threads]
+        await permit(pool, caller, "read", about, operation="cli.trace")
+        if show_phi:
+            seen = [replace(a, attributes={**a.attributes, "data_class": "phi"}) for a in about]
+            await permit(pool, caller, "see", seen, operation="cli.trace")
+            await use_grant(pool, caller, "cli.trace", [a.id for a in about])
+            async with pool.acquire() as connection:
+                found = await search(connection, key, estate=known, show_phi=True, limit=limit, protection=protection)
         tokens = protection.sealer if protection is not None else None
-        caller = at_the_terminal()
         await record(pool, thread_access(caller, "cli.trace", key, found, tokens=tokens, phi_shown=show_phi))
         return found
 
@@ -73,6 +90,14 @@ def trace(
         _show(console(), found)
     if not found.total:
         refused("nothing is known by this key. It may be spelled otherwise, or be past its retention.")
+
+
+def _about(thread: Thread) -> Resource:
+    """A thread as policies see it: with the facility it happened in, where that is one and known."""
+    places = {e.facility for e in thread.events} if thread.case is None else {thread.case.facility}
+    return Resource(
+        "Thread", thread.address, {"facility": places.pop() if len(places) == 1 and "" not in places else None}
+    )
 
 
 def _show(out: Console, found: Found) -> None:

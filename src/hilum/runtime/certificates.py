@@ -100,13 +100,7 @@ class CertificateWatch:
                 QUEUE,
             ):
                 if item["cause"] not in wanted:
-                    await work_items.resolve(
-                        connection,
-                        item["id"],
-                        now=now,
-                        actor=ACTOR,
-                        reason="the certificate was renewed, or is urgent by now",
-                    )
+                    await work_items.resolve(connection, item["id"], now=now, actor=ACTOR)
         return 0
 
     async def _ask(

@@ -25,7 +25,7 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks import formats
+from benchmarks import formats, gateway
 from benchmarks.load import message
 from benchmarks.processes import HERE, child, serving
 from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
@@ -199,16 +199,24 @@ def flows(results: Results, url: str, quick: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, and no results file")
-    parser.add_argument("--only", choices=["platform", "formats"], help="one of the two parts")
+    parser.add_argument("--only", choices=["platform", "formats", "gateway"], help="one of the parts")
     given = parser.parse_args()
     quick = 10 if given.quick else 1
     machine = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    if given.only != "platform":
+    if given.only in (None, "formats"):
         results = Results()
         results.say(f"# The formats beside their peers\n\n{machine}, one process. Rerun with `make bench`.\n")
         formats.report(results.say, quick=quick)
         results.keep("FORMATS.md", given.quick)
-    if given.only != "formats":
+    if given.only in (None, "gateway"):
+        results = Results()
+        results.say(f"# The gateway beside the bare framework\n\n{machine}. Rerun with `make bench`.\n")
+        results.say(gateway.INTRODUCTION)
+        with tempfile.TemporaryDirectory() as name:
+            Path(name).chmod(0o755)
+            gateway.report(results.say, Path(name), quick)
+        results.keep("GATEWAY.md", given.quick)
+    if given.only in (None, "platform"):
         results = Results()
         results.say("# Results\n")
         results.say(

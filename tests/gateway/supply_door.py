@@ -73,8 +73,10 @@ class Clock:
 class Sso:
     """The provider: signs what it is told to."""
 
-    def __init__(self, pem: bytes | None = None) -> None:
-        self.key = ECKey.import_key(pem) if pem is not None else ECKey.generate_key("P-256", {"kid": "k1"})
+    def __init__(self, jwk: bytes | None = None) -> None:
+        self.key = (
+            ECKey.import_key(orjson.loads(jwk)) if jwk is not None else ECKey.generate_key("P-256", {"kid": "k1"})
+        )
 
     @property
     def jwks(self) -> dict[str, Any]:
@@ -202,8 +204,8 @@ async def supply_door(
             await pool.close()
 
 
-async def _until_killed(url: str, place: Path, pem: Path) -> None:
-    async with supply_door(url, place, sso=Sso(pem.read_bytes()), name=f"gateway-{os.getpid()}") as one:
+async def _until_killed(url: str, place: Path, jwk: Path) -> None:
+    async with supply_door(url, place, sso=Sso(jwk.read_bytes()), name=f"gateway-{os.getpid()}") as one:
         sys.stdout.write(one.served.url + "\n")
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -67,7 +67,8 @@ def main() -> None:
             token_endpoint_auth_method="client_secret_basic",
             id_token_signed_response_alg="RS256",
         )
-        client.audience = [client]
+        Backend.instance.save(client)
+        client.audience = [client]  # What it is known by has to be stored before it can be its own audience.
         Backend.instance.save(client)
     server = wsgiref.simple_server.make_server("127.0.0.1", told["port"], app, handler_class=_Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -127,13 +127,18 @@ def test_tokens_that_are_used_late_do_not_add_to_what_others_take_then(database_
             assert slow._purses[AP_BOT].lease.granted == 8
             await asyncio.sleep(waits_seconds)
             spans = []
-            for door, most in ((quick, 80), (slow, 20)):
-                for _ in range(most):
-                    asked = time.monotonic()
-                    if (await door.take(AP_BOT, rate * 60, burst)).allowed:
-                        spans.append((asked, time.monotonic()))
+            while True:
+                asked = time.monotonic()
+                one = await quick.leases.lease(AP_BOT, period_us=100_000, burst=burst, want=1, life_us=0)
+                if not one.granted:
+                    break
+                spans.append((asked, time.monotonic()))
+            for _ in range(20):
+                asked = time.monotonic()
+                if (await slow.take(AP_BOT, rate * 60, burst)).allowed:
+                    spans.append((asked, time.monotonic()))
             assert worst_excess(spans, rate, burst) <= 0
-            assert len(spans) >= 40
+            assert len(spans) >= burst - 10
 
     run(story)
 

@@ -236,10 +236,11 @@ class Admission:
     def _answered(self, api: str, operation: str, began: float, quiet: bool) -> None:
         seconds = self._monotonic() - began
         usual = self._quiet.setdefault(operation, seconds)
-        if quiet:
+        limit = self._of_api[api]
+        if quiet and limit.in_flight <= QUIET_IN_FLIGHT:
             # A mean and no minimum: operations have long and short answers, and neither is a sign of anything.
             usual = self._quiet[operation] = usual + (seconds - usual) * 0.1
-        self._of_api[api].ratios.append(min(seconds / max(usual, QUIET_SECONDS), MOST_TIMES))
+        limit.ratios.append(min(seconds / max(usual, QUIET_SECONDS), MOST_TIMES))
 
     def _give_room(self, api: str) -> None:
         self._of_api[api].in_flight -= 1

@@ -1,7 +1,7 @@
 """The composition root: the only package that knows everyone.
 
-A platform is three kinds of process on one PostgreSQL: *intake* (doors and group commit), *worker* (dispatch, cases,
-feeds, recovery, replay) and *tower* (the page). ``hilum up`` starts one of each and keeps them running.
+A platform is four kinds of process on one PostgreSQL: *intake* (doors and group commit), *worker* (dispatch, cases,
+feeds, recovery, replay), *tower* (the page) and *gateway* (the APIs). ``hilum up`` starts one of each and keeps them running.
 """
 
 from hilum.app.commands import main

@@ -105,6 +105,11 @@ class TrytonRest:
         made: Record = await self._ask("POST", model, fields, body=values)
         return made
 
+    async def write(self, model: str, record: int, values: Mapping[str, Any], fields: Sequence[str]) -> Record:
+        """Change a record; ErpRefused when it is gone."""
+        after: Record = await self._ask("PUT", f"{model}/{record}", fields, body=values)
+        return after
+
     async def press(self, model: str, record: int, button: str, fields: Sequence[str]) -> Record:
         """Press a button of a record, as a person would; warnings that only want a confirmation are confirmed."""
         after: Record = await self._ask(

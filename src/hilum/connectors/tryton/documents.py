@@ -2,7 +2,7 @@
 
 Creating and posting are two commits in Tryton, so a failure between them leaves a draft, which has no effect on books or
 stock. The key stands in the document where it can be searched exactly. Before a draft is carried on, all documents under
-its key are read again; of several drafts the oldest goes on, and only after the others are deleted. Deleting and posting
+its key are read again; of several drafts the oldest goes on (or the one with which somebody went on), and only after the others are deleted. Deleting and posting
 one record exclude each other in the database, so two runners with one key end with one document.
 """
 
@@ -28,6 +28,7 @@ class Kind:
     steps: Mapping[str, str]
     content: tuple[str, ...]  # The fields by which a draft is compared with what is asked for.
     named: str = "number"  # The field by which people find it; drafts have no number yet.
+    chosen: Callable[[Record], bool] = lambda draft: False  # Whether somebody went on with this draft of several.
 
     @property
     def state(self) -> tuple[str, str]:
@@ -58,6 +59,7 @@ INVOICE = Kind(
         "lines.origin",
     ),
     named="reference",
+    chosen=lambda invoice: any(line["origin"] is not None for line in invoice["lines"]),
 )  # fmt: skip
 
 _ROUNDS = 5
@@ -102,10 +104,10 @@ class Documents:
         return found
 
     async def _under(self, key: str) -> list[Record]:
-        """Every document under ``key``: those with an effect first, then drafts, each by age."""
+        """Every document under ``key``: those with an effect first, then the chosen draft, then drafts; each by age."""
         fields = [*self._kind.state, *self._kind.content]
         found = await self._rest.search(self._kind.model, [(self._kind.key_field, "=", key)], fields)
-        return sorted(found, key=lambda document: (document["state"] == "draft", document["id"]))
+        return sorted(found, key=lambda d: (d["state"] == "draft", not self._kind.chosen(d), d["id"]))
 
     async def _alone(self, drafts: list[Record]) -> bool:
         """Delete all drafts but the first; False when one of them is a draft no more."""

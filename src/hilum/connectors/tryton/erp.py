@@ -228,8 +228,7 @@ class TrytonErp:
     async def enter_invoice(self, invoice: InvoiceEntry, *, key: str) -> DocumentRef:
         """Enter the invoice as a draft under ``key``, which becomes its description. The result's number is the supplier's own.
 
-        Two runners at once under one key are kept apart by the delivery's lease; should they meet all the same, one
-        draft remains.
+        Of two runners at once under one key, one draft remains.
         """
         earlier = await self.find_enter_invoice(invoice, key=key)
         if earlier is not None:

@@ -214,18 +214,18 @@ def _order_line_of(line: Record, currency: str) -> PurchaseOrderLine:
         description=_text(line["description"]),
         unit=_unit(line["unit"]) if line["unit"] else "EA",
         ordered=_quantity(line["quantity"]),
-        received=sum((_arrived(move, line) for move in line["moves"]), Decimal(0)),
+        received=sum((arrived(move, line) for move in line["moves"]), Decimal(0)),
         invoiced=sum((_billed(billed, line) for billed in line["invoice_lines"]), Decimal(0)),
         unit_price=Money(amount=line["unit_price"], currency=currency),
     )
 
 
-def _arrived(move: Record, line: Record) -> Decimal:
+def arrived(move: Record, line: Record) -> Decimal:
     """What a move brought, in the line's unit; what went back to the supplier counts against it."""
     if move["state"] != "done":
         return Decimal(0)
     back = move["to_location"]["type"] == "supplier"
-    quantity = _in_unit(move["quantity"], move["unit"], line["unit"])
+    quantity = in_unit(move["quantity"], move["unit"], line["unit"])
     return -quantity if back else quantity
 
 
@@ -234,7 +234,7 @@ def _billed(billed: Record, line: Record) -> Decimal:
     invoice = billed["invoice"]
     if not invoice or invoice["state"] == "cancelled" or (invoice["state"] == "draft" and not invoice["reference"]):
         return Decimal(0)
-    return _in_unit(billed["quantity"], billed["unit"], line["unit"])
+    return in_unit(billed["quantity"], billed["unit"], line["unit"])
 
 
 def _invoice_of(record: Record, bought: Mapping[int, Record]) -> SupplierInvoice:
@@ -291,7 +291,8 @@ def _ordered_lines(lines: Iterable[Record]) -> list[int]:
     return [number for line in lines if (number := ordered_line(line["origin"])) is not None]
 
 
-def _in_unit(quantity: float | None, unit: Record | None, wanted: Record | None) -> Decimal:
+def in_unit(quantity: float | None, unit: Record | None, wanted: Record | None) -> Decimal:
+    """A quantity in another unit of its kind."""
     amount = _quantity(quantity)
     if not unit or not wanted or unit["factor"] == wanted["factor"]:
         return amount

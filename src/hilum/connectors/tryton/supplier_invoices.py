@@ -1,8 +1,11 @@
 """Entering suppliers' invoices as drafts, in place of what the ERP expected.
 
 When goods arrive, Tryton drafts the invoice it expects for them: a draft without a reference. The invoice that the supplier
-really sent takes its place. Ours is made first, so that the order counts its lines as billed; then the expected one is
-deleted, and Tryton drafts another for whatever is still not billed.
+really sent takes its place, in three steps, each of which can be repeated:
+
+1. Ours is made without saying which orders it bills, so that of two made at once one can go without a trace.
+2. It is linked to the orders' lines, which from then on count as billed.
+3. Where more is billed or expected than has arrived, what was expected is deleted; Tryton drafts anew what is still open.
 """
 
 from __future__ import annotations
@@ -10,11 +13,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from hilum.authoring.failures import ErpRefused
+from hilum.authoring.failures import ErpRefused, Unavailable
 from hilum.connectors.tryton.client import Record, TrytonRest
 from hilum.connectors.tryton.documents import INVOICE, Documents
 from hilum.connectors.tryton.master import MasterData
-from hilum.connectors.tryton.procurement import ordered_line
+from hilum.connectors.tryton.procurement import arrived, in_unit, ordered_line
 from hilum.connectors.tryton.where import RecordId
 from hilum.model import DocumentRef, InvoiceEntry, InvoiceEntryLine
 
@@ -24,7 +27,14 @@ _LINE_FIELDS = (
     "analytic_accounts.root", "analytic_accounts.account",
 )  # fmt: skip
 
-Line = tuple[str, str, Decimal, Decimal]
+_COUNTED = (
+    "quantity", "unit.factor", "purchase.invoice_method",
+    "moves.state", "moves.quantity", "moves.unit.factor", "moves.to_location.type",
+    "invoice_lines.quantity", "invoice_lines.unit.factor", "invoice_lines.invoice.state",
+    "invoice_lines.invoice.reference",
+)  # fmt: skip
+
+Line = tuple[str, Decimal, Decimal]
 
 
 class SupplierInvoices:
@@ -33,22 +43,51 @@ class SupplierInvoices:
     def __init__(self, rest: TrytonRest, master: MasterData, system: str) -> None:
         self._rest = rest
         self._master = master
+        self._system = system
         self._documents = Documents(rest, system, INVOICE, invoice_digest)
 
     async def find(self, invoice: InvoiceEntry, key: str) -> DocumentRef | None:
-        """The invoice under ``key``, with what it replaces gone; None when there is none."""
+        """The invoice under ``key``, linked and with what it replaces gone; None when there is none."""
         found = await self._documents.find(key, wanted_invoice(invoice))
         if found is not None:
-            await self._replace(invoice, int(found.id))
+            await self._finish(invoice, found)
         return found
 
     async def make(self, invoice: InvoiceEntry, key: str) -> DocumentRef:
         await self._not_entered_already(invoice, key)
         made = await self._documents.make(key, wanted_invoice(invoice), await self._draft(invoice))
-        await self._replace(invoice, int(made.id))
+        await self._finish(invoice, made)
         return made
 
     # -- inside
+
+    async def _finish(self, invoice: InvoiceEntry, made: DocumentRef) -> None:
+        billed = [int(line.order_line) if line.order_line is not None else None for line in invoice.lines]
+        if made.state == "draft":
+            await self._link(int(made.id), billed)
+        await self._replace({line for line in billed if line is not None})
+
+    async def _link(self, draft: int, billed: list[int | None]) -> None:
+        """Say of each line which order's line it bills; the draft has its lines in the order of the entry."""
+        found = await self._rest.search(_MODEL, [("id", "=", draft)], ["lines.origin"])
+        lines = sorted(found[0]["lines"], key=lambda line: int(line["id"])) if found else []
+        if len(lines) != len(billed):
+            raise Unavailable(self._system, "another runner is working on the supplier invoice under the same key")
+        changes = []
+        for line, wanted in zip(lines, billed, strict=True):
+            known = ordered_line(line["origin"])
+            if known is not None and known != wanted:
+                raise ErpRefused("the draft supplier invoice bills another order's line", f"id {draft}")
+            if known is None and wanted is not None:
+                changes.append(["write", [line["id"]], {"origin": f"purchase.line,{wanted}"}])
+        if not changes:
+            return
+        try:
+            await self._rest.write(_MODEL, draft, {"lines": changes}, ["reference"])
+        except ErpRefused:
+            if await self._rest.search(_MODEL, [("id", "=", draft)], ["reference"]):
+                raise
+            raise Unavailable(self._system, "another runner went on with its draft of the invoice") from None
 
     async def _not_entered_already(self, invoice: InvoiceEntry, key: str) -> None:
         """The same supplier's number twice is one bill sent twice, or a person's matter."""
@@ -113,7 +152,6 @@ class SupplierInvoices:
             "account": await self._expense(product["account_category"]),
             "product": product["id"],
             "unit": ordered["unit"],
-            "origin": f"purchase.line,{ordered['id']}",
             # The order said which cost centre bears it, and so does the bill.
             **({"analytic_accounts": [["create", centres]]} if centres else {}),
         }
@@ -152,43 +190,48 @@ class SupplierInvoices:
             raise ErpRefused(f"the order {order['number']} is {order['state']}: there is nothing to bill")
         return found[0]
 
-    async def _replace(self, invoice: InvoiceEntry, made: int) -> None:
-        """Delete the drafts that the ERP had made for the billed lines, and for nothing else.
-
-        What it drafts after ours is there is for what ours leaves open, and stays.
-        """
-        billed = {int(line.order_line) for line in invoice.lines if line.order_line is not None}
+    async def _replace(self, billed: set[int]) -> None:
+        """Delete what the ERP had expected of these lines where that, with what is billed, is more than has arrived."""
         if not billed:
             return
-        domain = [
-            ("type", "=", "in"), ("state", "=", "draft"), ("reference", "=", None), ("id", "<", made),
-            ("lines.origin", "in", [f"purchase.line,{line}" for line in sorted(billed)]),
-        ]  # fmt: skip
-        for expected in await self._rest.search(_MODEL, domain, ["lines.origin", "description"]):
-            lines = {ordered_line(line["origin"]) for line in expected["lines"]}
+        lines = await self._rest.search("purchase.line", [("id", "in", sorted(billed))], _COUNTED)
+        expected = {draft for line in lines if _too_much(line) for draft in _expected(line)}
+        for draft in sorted(expected):
+            found = await self._rest.search(_MODEL, [("id", "=", draft)], ["lines.origin"])
             # A person who has added something of their own to the ERP's draft is not overruled.
-            if None not in lines:
-                await self._documents.discard(expected["id"])
+            if found and all(ordered_line(line["origin"]) is not None for line in found[0]["lines"]):
+                await self._documents.discard(draft)
+
+
+def _too_much(line: Record) -> bool:
+    """Whether more is billed or expected than may be: what was ordered, or, as is usual here, what has arrived."""
+    if line["purchase"]["invoice_method"] == "order":
+        due = in_unit(line["quantity"], line["unit"], line["unit"])
+    else:
+        due = sum((arrived(move, line) for move in line["moves"]), Decimal(0))
+    counted = [
+        in_unit(entry["quantity"], entry["unit"], line["unit"])
+        for entry in line["invoice_lines"]
+        if entry["invoice"] and entry["invoice"]["state"] != "cancelled"
+    ]
+    return sum(counted, Decimal(0)) > due
+
+
+def _expected(line: Record) -> set[int]:
+    """The drafts that the ERP made for the line itself: they have no supplier's number."""
+    return {
+        entry["invoice"]["id"]
+        for entry in line["invoice_lines"]
+        if entry["invoice"] and entry["invoice"]["state"] == "draft" and entry["invoice"]["reference"] is None
+    }
 
 
 def wanted_invoice(invoice: InvoiceEntry) -> tuple[str, str, Any, list[Line]]:
-    """What a draft of this invoice must say."""
-    lines = [
-        (
-            line.description.strip(),
-            line.order_line if line.order_line is not None else "",
-            line.quantity,
-            line.unit_price,
-        )
-        for line in invoice.lines
-    ]
+    """What a draft of this invoice must say, whether or not it is linked to its orders yet."""
+    lines = [(line.description.strip(), line.quantity, line.unit_price) for line in invoice.lines]
     return invoice.supplier, invoice.reference, invoice.invoiced_on, sorted(lines)
 
 
 def invoice_digest(record: Record) -> tuple[str, str, Any, list[Line]]:
-    lines = []
-    for line in record["lines"]:
-        billed = ordered_line(line["origin"])
-        text = (line["description"], str(billed) if billed is not None else "")
-        lines.append((*text, Decimal(str(line["quantity"])), line["unit_price"]))
+    lines = [(line["description"], Decimal(str(line["quantity"])), line["unit_price"]) for line in record["lines"]]
     return record["party"]["code"], record["reference"], record["invoice_date"], sorted(lines)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import asyncpg
+
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now
 from hilum.authoring.estate import Estate
 from hilum.governance.loader import load_estate
 from hilum.governance.overlay import overlaid
 from hilum.masterdata.crosswalks import Crosswalks
+from hilum.runtime import approvals
+from hilum.runtime.policy_versions import put_in_force
 from hilum.runtime.sealing_existing import SealExisting
+from hilum.security.policies import Policies
 from hilum.security.secrets import SecretUnusable, is_reference, resolve_secret
 from hilum.store.migrations import migrate
 from hilum.store.pool import open_pool
@@ -24,10 +29,20 @@ async def prepare(told: Serve) -> None:
     pool = await open_pool(told.database_url, min_size=1, max_size=2, application_name="hilum prepare")
     try:
         await Crosswalks(pool, now).sync_tables(estate)
+        await _record_policies(estate, pool)
         protection = await protection_of(told, estate, pool, may_make=True)
         await SealExisting(pool, estate, protection, now).run()
     finally:
         await pool.close()
+
+
+async def _record_policies(estate: Estate, pool: asyncpg.Pool) -> None:
+    """Which policies the platform runs with from now on; a change stands in the audit log with who approved it."""
+    policies = Policies(estate.policies)
+    async with pool.acquire() as connection, connection.transaction():
+        approval = await approvals.approved(connection, "Policy", estate.name, policies.version)
+        by = () if approval is None else approval.approved_by
+        await put_in_force(connection, policies, estate=estate.name, now=now(), approved_by=by)
 
 
 def _need_secrets(estate: Estate, data: Path) -> None:

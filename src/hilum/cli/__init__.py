@@ -10,12 +10,14 @@ from hilum.cli.account import account_app
 from hilum.cli.acknowledge import ack
 from hilum.cli.api import api_app
 from hilum.cli.audit import audit_app
+from hilum.cli.break_glass import break_glass_app
 from hilum.cli.check import check_command
 from hilum.cli.convert import convert
 from hilum.cli.crosswalk import crosswalk_app
 from hilum.cli.demo import demo
 from hilum.cli.keys import keys_app
 from hilum.cli.parse import parse
+from hilum.cli.policy import policy_app
 from hilum.cli.queue import queue_app, release
 from hilum.cli.replay import replay_app
 from hilum.cli.send import send
@@ -51,6 +53,8 @@ def application(
     app.add_typer(audit_app, name="audit")
     app.add_typer(keys_app, name="keys")
     app.add_typer(account_app, name="account")
+    app.add_typer(policy_app, name="policy")
+    app.add_typer(break_glass_app, name="break-glass")
     app.command()(status)
     app.add_typer(system_app, name="system")
     app.add_typer(crosswalk_app, name="crosswalk")

@@ -22,6 +22,7 @@ from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate
 from hilum.processes.evidence_requests import EvidenceClerk
 from hilum.runtime.allowances import Leases
+from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
 from hilum.runtime.intake import Intake
@@ -54,7 +55,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     )  # fmt: skip
     leases = Leases(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
     desk = EvidenceDesk(pool, sources_of(estate, signer, protection, policies_digest(estate.policies)), clock=now)
-    connections = connect(estate, told.data, certificates.presented, leases=leases, home=Home(told.data, desk))
+    connections = connect(estate, told.data, certificates.presented, leases=leases, home=Home(told.data, desk, ApprovalDesk(pool, estate, clock=now)))
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
     await evidence_intake.start()
     retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)

@@ -7,14 +7,12 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from hilum.audit.entry import MESSAGE_EXPIRED, Entry
-from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
 from hilum.masterdata.book import CrosswalkBook
 from hilum.runtime.breakers import CHANNEL as BREAKER_CHANNEL
@@ -23,7 +21,7 @@ from hilum.runtime.cases import CaseRunner, Surroundings
 from hilum.runtime.claims import HEARTBEAT_SECONDS, Claims, ExecutorLost, Heartbeat
 from hilum.runtime.connections import Connections
 from hilum.runtime.deliveries import Deliveries
-from hilum.runtime.dispatch import Dispatcher, days_in_use
+from hilum.runtime.dispatch import Dispatcher
 from hilum.runtime.feeds import FeedLanes
 from hilum.runtime.intake import Intake
 from hilum.runtime.journal import Journal
@@ -31,7 +29,7 @@ from hilum.runtime.loops import Bell, listen, standing
 from hilum.runtime.recovery import Recovery
 from hilum.runtime.replay import Replayer
 from hilum.security.sealing.protected import Protection
-from hilum.store.partitions import drop_partitions, ensure_partitions
+from hilum.store.partitions import ensure_partitions
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +141,7 @@ class Worker:
         self._stand("audit sequencing", self._sequence, 0.5)
         self._stand("crosswalks", self._refresh_book, 2.0, self._bells["hilum_crosswalk"].listener())
         self._stand("data keys", self._protection.sealer.keyring.refresh, 10.0)
-        self._stand("retention", self._keep_house, 3600.0)
+        self._stand("partitions", self._keep_house, 3600.0)
         for name, (work, every_seconds) in self._duties.items():
             self._stand(name, work, every_seconds)
         self._tasks.append(loop.create_task(listen(self._pool, self._bells)))
@@ -212,25 +210,9 @@ class Worker:
         return 0
 
     async def _keep_house(self) -> int:
-        now = self._clock()
+        """Partitions ahead of the days to come; what is past its days is purged by ``runtime.retention``."""
         async with self._pool.acquire() as connection:
-            await ensure_partitions(connection, now.date())
-            before = (now - timedelta(days=self._estate.retention_days)).date()
-            async with connection.transaction():
-                # A day of a large hospital takes longer to look through than anything else may.
-                await connection.execute("SET LOCAL statement_timeout = 0")
-                expired = await connection.fetch(
-                    "SELECT shard, max(seq) AS seq FROM message WHERE received_at < $1 GROUP BY shard",
-                    datetime(before.year, before.month, before.day, tzinfo=now.tzinfo),
-                )
-                dropped = await drop_partitions(connection, before, keep_events_of=await days_in_use(connection))
-                if dropped:
-                    entries = [
-                        Entry(now, "system:retention", MESSAGE_EXPIRED, f"m/{r['shard']}", {"through_seq": r["seq"]})
-                        for r in expired
-                    ]
-                    await append(connection, entries)
-                    log.info("retention dropped %s", ", ".join(dropped))
+            await ensure_partitions(connection, self._clock().date())
         return 0
 
     def busy(self) -> dict[str, Any]:

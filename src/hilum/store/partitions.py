@@ -1,8 +1,7 @@
-"""Daily partitions of messages and events: made ahead, dropped whole when their retention ends."""
+"""Daily partitions of messages and events, made ahead; `runtime.retention` drops them when their days are over."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -32,27 +31,18 @@ async def _make(connection: asyncpg.Connection, table: str, name: str, day: date
     )
 
 
-async def drop_partitions(
-    connection: asyncpg.Connection, before: date, *, keep_events_of: Collection[date] = ()
-) -> list[str]:
-    """Drop the partitions of days before ``before``; facts, cases, deliveries and the audit log stay.
-
-    Events of the days ``keep_events_of`` stay too: what is not done yet still reads them.
-    """
+async def partitions(connection: asyncpg.Connection) -> list[tuple[str, str, date]]:
+    """Every daily partition as (table, its own name, day), by day; the default partitions have none."""
     rows = await connection.fetch(
-        """SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-             JOIN pg_namespace n ON n.oid = p.relnamespace
-            WHERE n.nspname = 'hilum' AND p.relname = ANY($1) ORDER BY 1""",
+        """SELECT p.relname AS parent, c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+             JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
+            WHERE n.nspname = 'hilum' AND p.relname = ANY($1)""",
         list(TABLES),
     )
-    dropped = []
+    found = []
     for row in rows:
-        day = row["relname"].rpartition("_")[2]
-        if not day.isdigit():
-            continue
-        kept = keep_events_of if row["relname"].startswith("event_") else ()
-        of = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).date()
-        if of < before and of not in kept:
-            await connection.execute(f"DROP TABLE hilum.{row['relname']}")
-            dropped.append(row["relname"])
-    return dropped
+        day = row["name"].rpartition("_")[2]
+        if day.isdigit():
+            of = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).date()
+            found.append((row["parent"], row["name"], of))
+    return sorted(found, key=lambda partition: (partition[2], partition[1]))

@@ -21,16 +21,18 @@ from hilum.authoring.estate_evidence import SIX_YEARS_DAYS
 from hilum.connectors.archive_folder import ArchiveFolder
 from hilum.connectors.archive_s3 import ArchiveS3
 from hilum.runtime import work_items
+from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.evidence_desk import EvidenceDesk
 from hilum.security.secrets import resolve_secret
 
 
 @dataclass(frozen=True)
 class Home:
-    """What connectors that reach nothing outside are made of: the data directory and the desk of this process."""
+    """What connectors that reach nothing outside are made of: the data directory and the desks of this process."""
 
     data: Path
     desk: EvidenceDesk
+    approvals: ApprovalDesk
 
 
 BuildAtHome = Callable[[SystemSpec, Mapping[str, Any], Home], Any]
@@ -38,6 +40,10 @@ BuildAtHome = Callable[[SystemSpec, Mapping[str, Any], Home], Any]
 
 def _desk(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
     return home.desk
+
+
+def _approvals(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    return home.approvals
 
 
 def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
@@ -54,11 +60,12 @@ def _archive_s3(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any
 
 
 AT_HOME: dict[str, BuildAtHome] = {
+    "approval_desk": _approvals,
     "evidence_desk": _desk,
     "archive_folder": _archive_folder,
     "archive_s3": _archive_s3,
 }
-"""Kinds of connector that need no guarded way: the platform's own desk, a folder, a bucket of the estate's choosing."""
+"""Kinds of connector that need no guarded way: the platform's own desks, a folder, a bucket of the estate's choosing."""
 
 
 def _secret_of(address: BucketAddress, data: Path) -> str | None:

@@ -114,6 +114,7 @@ class Operation:
     examples: tuple[Example, ...]
     stale_seconds: int  # How old a cached answer may be when the system behind does not answer; 0: none is given.
     etag: str | None  # Field of the answer whose value changes with every change; "" hashes the answer.
+    raises: tuple[type[BaseModel], ...] = ()  # The events it takes in by ``platform.submit``: flows start from them.
 
     @property
     def id(self) -> str:
@@ -237,10 +238,11 @@ def _declared(
     examples: tuple[Example | BaseModel, ...] = (),
     stale_seconds: int = 0,
     etag: str | None = None,
+    raises: tuple[type[BaseModel], ...] = (),
 ) -> Operation:
     own = inspect.getdoc(function)
     return Operation(
         api, function, method, path, version, action, resource, kind, dict(attributes), about,
         " ".join(own.split()) if own is not None else "",
-        tuple(e if isinstance(e, Example) else Example("", answer=e) for e in examples), stale_seconds, etag,
+        tuple(e if isinstance(e, Example) else Example("", answer=e) for e in examples), stale_seconds, etag, raises,
     )  # fmt: skip

@@ -49,12 +49,13 @@ def unused_warnings(loaded: Loaded) -> Iterator[EstateProblem]:
     """What is declared and has no effect: allowed, since an estate grows piece by piece, and worth knowing."""
     estate = loaded.estate
     made = {event.type_name() for mapping in estate.mappings for event in mapping.events}
+    made |= {event.__name__ for operation in estate.operations() for event in operation.raises}
     for name, flow in estate.flows.items():
         if flow.on.type_name() not in made:
             yield EstateProblem(
                 estate.declared_at[f"flow:{name}"],
                 f"No mapping makes {flow.on.type_name()}, so nothing starts the flow {name}.",
-                "Write a mapping that returns it.",
+                "Write a mapping that returns it, or an API whose operation raises it.",
             )
     for event in sorted(made):
         if not estate.flows_on(event) and not estate.feeds_on(event):

@@ -72,6 +72,7 @@ _SCAN = ImplantScan(
     "/scans",
     resource="Implant",
     about=about_scan,
+    raises=(ImplantUsed,),
     examples=(
         Example("A knee in theatre", body=_SCAN, answer=ScanTaken(usage_id="U-2044", facility="ST-MARY", known=False)),
     ),

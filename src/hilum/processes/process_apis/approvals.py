@@ -15,6 +15,7 @@ from hilum.authoring.caller import Caller
 from hilum.authoring.estate import Estate
 from hilum.authoring.platform import Platform
 from hilum.model.where import Where
+from hilum.runtime.approval_desk import go_on
 from hilum.runtime.approvals import Approval as Kept
 from hilum.runtime.approvals import ApprovalRefused, Names, decide, read, request
 from hilum.security.policies import Policies
@@ -170,6 +171,8 @@ async def decide_approval(id: int, body: ApprovalDecision, caller: Caller, platf
                 connection, id, caller=caller, approves=body.decision == "approve", digest=body.digest,
                 policies=_policies(platform.estate), names=Names(platform.estate), now=now, reason=body.reason,
             )  # fmt: skip
+            if decided.state != "open":
+                await go_on(connection, decided, now=now, actor=caller.actor)
     except ApprovalRefused as refused:
         raise Problem(409, "conflict", str(refused)) from None
     return Created(_told(decided, now), f"/approvals/{id}")

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hilum.authoring.estate import Estate
-from hilum.authoring.estate_transport import exposure
-from hilum.security.tls import server_context
+from hilum.authoring.estate_transport import ClientTls, exposure
+from hilum.security.secrets import SecretUnusable
+from hilum.security.tls import TlsUnusable, client_context, server_context
 
 
 class DoorRefused(ValueError):
@@ -37,6 +38,34 @@ def refuse_exposed(estate: Estate, doors: Collection[str] = ()) -> None:
     ]
     if said:
         raise DoorRefused("\n".join(said))
+
+
+def unready_doors(estate: Estate, data: Path) -> list[str]:
+    """Why doors could not open: exposed ones, and TLS files that are missing or cannot be used. Empty when all is well."""
+    problems: list[str] = []
+    for doors in dict.fromkeys(((), tuple(estate.doors))):
+        try:
+            refuse_exposed(estate, doors)
+        except DoorRefused as refused:
+            problems += str(refused).splitlines()
+    declared = [(f"door {name}", door.tls) for name, door in estate.doors.items()]
+    declared += [
+        (f"MLLP door of {n}", s.listen.mllp.tls) for n, s in estate.systems.items() if s.listen.mllp is not None
+    ]
+    for what, tls in declared:
+        if tls is None:
+            continue
+        try:
+            server_context(tls, data)
+        except (TlsUnusable, SecretUnusable) as unusable:
+            problems.append(f"{what}: {unusable}")
+    for name, spec in estate.systems.items():
+        if spec.connect.get("tls") is not None:
+            try:
+                client_context(ClientTls.model_validate(spec.connect["tls"]), data)
+            except (TlsUnusable, SecretUnusable) as unusable:
+                problems.append(f"system {name}: {unusable}")
+    return problems
 
 
 def http_door(estate: Estate, name: str, data: Path) -> tuple[str, ssl.SSLContext | None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
+from hilum.app.doors import unready_doors
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now
 from hilum.authoring.estate import Estate
@@ -46,8 +47,8 @@ async def _record_policies(estate: Estate, pool: asyncpg.Pool) -> None:
 
 
 def _need_secrets(estate: Estate, data: Path) -> None:
-    """All secrets that are missing, at once and before anything starts."""
-    problems = []
+    """All secrets and certificates that are missing, and doors that must not open, at once and before anything starts."""
+    problems = [f"  {line}" for line in unready_doors(estate, data)]
     for name, spec in estate.systems.items():
         listen = spec.listen.webhook
         hook = [s for s in (listen.secret, listen.previous_secret) if s is not None] if listen is not None else []
@@ -57,4 +58,4 @@ def _need_secrets(estate: Estate, data: Path) -> None:
             except SecretUnusable as unusable:
                 problems.append(f"  system {name}: {unusable}")
     if problems:
-        raise SecretUnusable("These secrets are needed before the platform can start:\n" + "\n".join(problems))
+        raise SecretUnusable("These are needed before the platform can start:\n" + "\n".join(problems))

@@ -317,6 +317,10 @@ async def wrong(how: str) -> Order | None:
             return Order(number=None, revision=1, facility="ST-MARY", supplier="S")  # type: ignore[arg-type]
         case "other-shape":
             return Note(text="no order")  # type: ignore[return-value]
+        case "huge":
+            return Order(number="PO-1", revision=10**30, facility="ST-MARY", supplier="S")
+        case "forever":
+            raise Unavailable("erp", "down", retry_after_seconds=float("inf"))
         case "slow":
             await asyncio.sleep(30)
         case "problem":

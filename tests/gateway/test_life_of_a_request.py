@@ -270,6 +270,8 @@ def test_every_failure_is_a_problem_that_tells_nothing_of_the_inside(door):
             "outside-shape": (502, "/problems/outside-contract"),
             "other-shape": (502, "/problems/outside-contract"),
             "nothing": (404, "/problems/not-found"),
+            "huge": (502, "/problems/outside-contract"),
+            "forever": (503, "/problems/unavailable"),
         }
         for how, (status, kind) in expected.items():
             answer = await one.ask("carla", "GET", f"/supply/v1/wrong/{how}")

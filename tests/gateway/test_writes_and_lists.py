@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 from tests.gateway.supply_door import SupplyDoor
 from tests.gateway.supply_estate import Order
 
+from hilum.audit.lineage import search
+
 REQUEST = {"facility": "ST-MARY", "supplier": "ORTHO", "amount": 12.5}
 PLACE = "/supply/v1/orders"
 
@@ -44,6 +46,22 @@ def test_a_write_that_makes_something_needs_a_key(door):
         searched = await one.client.post("/billing/v1/accounts/search", json={"patient": "x"}, headers={
             **token, "authorization": f"Bearer {one.sso.token('dora')}"})  # fmt: skip
         assert searched.status_code == 404  # Changes nothing, so it needs no key.
+
+    door(story)
+
+
+def test_what_a_program_did_is_found_by_those_who_look(door):
+    """A command of an API stands in the same tables as those of flows; the trace must bear that there is no case."""
+
+    async def story(one: SupplyDoor) -> None:
+        await one.ask("ana", "POST", PLACE, body=REQUEST, headers={"idempotency-key": "K-1"})
+        delivery = await one.pool.fetchrow("SELECT * FROM delivery")
+        assert delivery["state"] == "done" and delivery["key"].startswith("api/supply.place@v1/")
+        assert "K-1" not in delivery["key"]
+        async with one.pool.acquire() as connection:
+            for address in (f"d/{delivery['key']}", f"c/{delivery['case_id']}"):
+                found = await search(connection, address, estate=one.stages.platform.estate)
+                assert found.total <= 1
 
     door(story)
 

@@ -136,7 +136,7 @@ class Shown:
             known = asked.text(b"if-none-match")
             if known is not None and asked.scope["method"] in ("GET", "HEAD") and unchanged(known, current):
                 return Answer(304, kept=kept, cache=cache), seen
-        return Answer(answer.status, orjson.dumps(item), JSON, kept, cache), seen
+        return Answer(answer.status, _written(item), JSON, kept, cache), seen
 
     def page(
         self, asked: Asked, endpoint: Endpoint, document: dict[str, Any], where: Where, bound_to: bytes
@@ -161,7 +161,7 @@ class Shown:
         if following is not None:
             following = self._cursors.sealed(following, bound_to)
             headers.append((b"link", _next_link(asked, following)))
-        body = orjson.dumps({"items": shown, "next": following})
+        body = _written({"items": shown, "next": following})
         return Answer(200, body, JSON, headers), seen, len(document["items"]) - len(shown)
 
     def state(self, endpoint: Endpoint, item: Mapping[str, Any]) -> str | None:
@@ -190,6 +190,13 @@ class Shown:
             return []
         place = f"/{endpoint.operation.api.name}/v{endpoint.operation.version}{answer.location}"
         return [(b"location", quote(place, safe=_LOCATION_SAFE).encode())]
+
+
+def _written(document: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        raise OutsideContract(["an integer of more than 64 bits"]) from None
 
 
 def _mask(endpoint: Endpoint, item: dict[str, Any], hidden: frozenset[str], seen: Seen) -> None:

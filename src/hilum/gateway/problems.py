@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ Headers = list[tuple[bytes, bytes]]
 
 CONTENT_TYPE = PROBLEM_MEDIA_TYPE.encode()
 _RESERVED = frozenset({"type", "title", "status", "detail", "instance", "trace_id"})
+LONGEST_RETRY_SECONDS = 3600.0
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -38,8 +40,11 @@ class Refusal(Exception):
 
 
 def retry_after(seconds: float) -> tuple[str, str]:
-    """``Retry-After`` in whole seconds, never 0 (RFC 9110 section 10.2.3): who comes back at once comes too early."""
-    return "retry-after", str(max(1, -int(-seconds // 1)))
+    """``Retry-After`` in whole seconds, never 0 (RFC 9110 section 10.2.3): who comes back at once comes too early.
+
+    A vendor may have said anything; more than an hour is not passed on.
+    """
+    return "retry-after", str(max(1, math.ceil(min(seconds, LONGEST_RETRY_SECONDS))))
 
 
 def of_refusal(refusal: Refusal, trace: Trace) -> bytes:

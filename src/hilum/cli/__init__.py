@@ -15,11 +15,13 @@ from hilum.cli.check import check_command
 from hilum.cli.convert import convert
 from hilum.cli.crosswalk import crosswalk_app
 from hilum.cli.demo import demo
+from hilum.cli.evidence import evidence_app
 from hilum.cli.keys import keys_app
 from hilum.cli.parse import parse
 from hilum.cli.policy import policy_app
 from hilum.cli.queue import queue_app, release
 from hilum.cli.replay import replay_app
+from hilum.cli.retention import hold_app, retention_app
 from hilum.cli.send import send
 from hilum.cli.status import status, system_app
 from hilum.cli.trace import trace
@@ -51,6 +53,9 @@ def application(
     app.command()(release)
     app.add_typer(replay_app, name="replay")
     app.add_typer(audit_app, name="audit")
+    app.add_typer(evidence_app, name="evidence")
+    app.add_typer(hold_app, name="hold")
+    app.add_typer(retention_app, name="retention")
     app.add_typer(keys_app, name="keys")
     app.add_typer(account_app, name="account")
     app.add_typer(policy_app, name="policy")

@@ -54,7 +54,7 @@ ROW_RULES = (
     RowRule("sessions", "page_session", "expires_at"),
     RowRule("usage", "api_usage", "last_at"),
 )  # fmt: skip
-KEY_RULES = (("deliveries", "delivery"), ("deliveries", "journal"), ("search_keys", "lookup"))
+KEY_RULES = (("deliveries", "delivery"), ("deliveries", "journal"))
 """Setting and class of keys that are destroyed by the month, where rows stay and become unreadable."""
 
 
@@ -225,7 +225,7 @@ class Retention:
         log.info("retention purged %s by the rule %s", rule.table, rule.setting)
 
     async def _destroy_months(self, connection: asyncpg.Connection) -> int:
-        """Destroy keys of months whose rows stay: what was sent and answered, and the values behind search keys."""
+        """Destroy keys of months whose rows stay: what was sent and answered, and what steps gave."""
         if self._keyring is None:
             return 0
         count = 0

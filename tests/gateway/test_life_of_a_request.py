@@ -384,9 +384,11 @@ def test_the_platform_takes_a_fact_in_once(door):
     door(story)
 
 
-def test_a_read_commands_nothing(door):
+def test_a_read_commands_nothing(door, caplog):
     async def story(one: SupplyDoor) -> None:
         assert (await one.ask("carla", "GET", "/supply/v1/commanding")).status_code == 500
         assert Order.model_validate(one.warehouse.read()["orders"]["PO-1"]).note == ""
 
-    door(story)
+    with caplog.at_level(logging.ERROR):
+        door(story)
+    assert [r.exc_info[0].__name__ for r in caplog.records if r.exc_info] == ["CommandInQuestion"]

@@ -73,7 +73,7 @@ class MessageCheck:
         self._protection = protection
         self._connection = connection
         self._report = report
-        self._expired = expired
+        self.expired = expired
 
     @classmethod
     async def begin(
@@ -130,7 +130,7 @@ class MessageCheck:
 
     def _judge(self, claim: MessageClaim, same: bool | None) -> None:
         subject, leaf = f"m/{claim.shard}/{claim.seq}", claim.leaf
-        if same is None and claim.seq <= self._expired.get(claim.shard, 0):
+        if same is None and claim.seq <= self.expired.get(claim.shard, 0):
             self._report.messages_expired += 1
             return
         self._report.messages_checked += 1

@@ -26,7 +26,8 @@ class Damage:
     """One thing that is not as it was signed. ``text`` says what and where; ``leaf`` is None when it is no leaf's.
 
     Kinds: entry-changed, entry-missing, entry-extra, entry-malformed, subject-changed, leaves-changed, tile-changed,
-    range-changed, shard-changed, head-forged, head-missing, head-replaced, heads-file, message-changed, message-missing, mark-changed.
+    range-changed, shard-changed, head-forged, head-missing, head-replaced, heads-file, message-changed, message-missing, mark-changed,
+    event-changed, event-missing, event-added, certificate-changed, certificate-missing.
     """
 
     kind: str
@@ -61,6 +62,9 @@ class VerifyReport:
     """Heads newer than the heads file, as a crash between commit and publication leaves one."""
     messages_checked: int = 0
     messages_expired: int = 0
+    events_checked: int = 0
+    events_sealed: int = 0
+    """Events that nobody could open here."""
     messages_sealed: int = 0
     """Messages that could not be compared: their keys are not at hand, or were destroyed."""
     newest_head: SignedHead | None = None
@@ -91,6 +95,8 @@ class VerifyReport:
             "unpublished_heads": self.unpublished_heads,
             "messages_checked": self.messages_checked,
             "messages_expired": self.messages_expired,
+            "events_checked": self.events_checked,
+            "events_sealed": self.events_sealed,
             "messages_sealed": self.messages_sealed,
             "newest_head": None if self.newest_head is None else self.newest_head.as_fields(),
             "first_damage": None if self.first is None else self.first.as_fields(),

@@ -10,6 +10,7 @@ from hilum.audit.heads import HeadsFile
 from hilum.audit.merkle import HASH_BYTES
 from hilum.audit.messages import MessageCheck
 from hilum.audit.parts import RangeRow
+from hilum.audit.payloads import PayloadCheck
 from hilum.audit.reading import LogReader
 from hilum.audit.signing import SignedHead
 from hilum.audit.tiles import TileAddress, TileTree, levels_of
@@ -81,6 +82,9 @@ class _Verification:
         leaf_count = await reader.leaf_count()
         messages = await MessageCheck.begin(self._connection, self._report, self._protection)
         marks = await MarkCheck.begin(self._connection, self._report)
+        payloads = None
+        if messages is not None:
+            payloads = PayloadCheck(self._connection, self._report, messages.expired, self._protection)
         async for part in reader.parts():
             self._verifier.take(part)
             if isinstance(part, RangeRow):
@@ -88,6 +92,8 @@ class _Verification:
             elif not isinstance(part, SignedHead):
                 if messages is not None:
                     await messages.check(part)
+                if payloads is not None:
+                    await payloads.check(part)
                 if marks is not None:
                     await marks.check(part)
                 hashes = b"".join([leaf.hashed or bytes(HASH_BYTES) for leaf in part])
@@ -96,6 +102,8 @@ class _Verification:
                     self._progress(self._tree.size, leaf_count)
         if marks is not None:
             await marks.finish()
+        if payloads is not None:
+            await payloads.finish()
         await self._check_upper_tiles(self._tree.edge())
         await self._check_tile_count()
         await self._check_shards()

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -365,6 +366,7 @@ class Intake:
             seq = rows.message_seq
             subject = f"m/{shard}/{seq}"
             fresh = 0
+            payloads = b""  # The plain payloads' digests: what the log says of the events, before they are sealed.
             copy_of = reception.copy_of
             for event in reception.events:
                 identities = [facts[i] for i in event.identities]
@@ -392,6 +394,7 @@ class Intake:
                 event_seq = rows.event_seq
                 event_subject = f"e/{shard}/{event_seq}"
                 payload = event.payload
+                payloads += sha256(payload).digest()
                 if protection.seals(event.type):
                     payload = seal_event(payload, sealed_places.event_payload(shard, event_seq))
                 row: tuple[Any, ...] = (
@@ -436,8 +439,13 @@ class Intake:
                     self._actor,
                     f"message.{status}",
                     subject,
-                    b'{"events":%d,"sha256":"%s","system":"%s"}'
-                    % (fresh, reception.digest.hex().encode(), reception.system.encode()),
+                    b'{"events":%d,"payloads":"%s","sha256":"%s","system":"%s"}'
+                    % (
+                        fresh,
+                        sha256(payloads).hexdigest().encode(),
+                        reception.digest.hex().encode(),
+                        reception.system.encode(),
+                    ),
                 )
             )
             rows.receipts.append(Receipt(subject, status, reception))

@@ -179,6 +179,31 @@ def test_a_purge_is_named_in_the_log_by_its_certificates_digest(tell: Callable[[
     tell(story)
 
 
+@pytest.mark.parametrize(
+    ("statement", "kind", "words"),
+    [
+        ("DELETE FROM purge_certificate", "certificate-missing", "is gone"),
+        ("UPDATE purge_certificate SET statement = statement || ' '", "certificate-changed", "not the one that was issued"),
+        ("UPDATE purge_certificate SET signature = set_byte(signature, 1, 1)", "certificate-changed", "not signed"),
+        ("INSERT INTO purge_certificate (at, rule, table_name, rows, held_rows, statement, key_id, signature) "
+         "SELECT at, rule, table_name, rows, held_rows, statement, key_id, signature FROM purge_certificate",
+         "certificate-changed", "was added"),
+    ],
+)  # fmt: skip
+def test_a_tampered_certificate_is_named(tell: Callable[[Story], None], statement: str, kind: str, words: str) -> None:
+    async def story(house: House) -> None:
+        await house.takes("U-1")
+        await house.purges()
+        assert (await house.verifies()).whole
+        async with house.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            await connection.execute(statement)
+        report = await house.verifies()
+        assert [damage.kind for damage in report.damages] == [kind] and words in report.damages[0].text
+
+    tell(story)
+
+
 def test_the_keys_of_a_purged_day_are_destroyed(tell: Callable[[Story], None]) -> None:
     async def story(house: House) -> None:
         await house.takes("U-1")

@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from hilum.audit.certificates import CertificateCheck
 from hilum.audit.heads import HeadsFile
 from hilum.audit.merkle import HASH_BYTES
 from hilum.audit.messages import MessageCheck
@@ -69,6 +70,7 @@ class _Verification:
         sparse: bool = False,
     ) -> None:
         self._connection = connection
+        self._public_key = public_key
         self._verifier = Verifier(public_key, published, sparse=sparse)
         self._report = self._verifier.report
         self._unpublished = file.path if file is not None and published is None else None
@@ -82,6 +84,9 @@ class _Verification:
         leaf_count = await reader.leaf_count()
         messages = await MessageCheck.begin(self._connection, self._report, self._protection)
         marks = await MarkCheck.begin(self._connection, self._report)
+        certificates = None
+        if await self._connection.fetchval("SELECT to_regclass('hilum.purge_certificate')") is not None:
+            certificates = CertificateCheck(self._connection, self._report, self._public_key)
         payloads = None
         if messages is not None:
             payloads = PayloadCheck(self._connection, self._report, messages.expired, self._protection)
@@ -94,6 +99,8 @@ class _Verification:
                     await messages.check(part)
                 if payloads is not None:
                     await payloads.check(part)
+                if certificates is not None:
+                    await certificates.check(part)
                 if marks is not None:
                     await marks.check(part)
                 hashes = b"".join([leaf.hashed or bytes(HASH_BYTES) for leaf in part])
@@ -107,6 +114,8 @@ class _Verification:
         await self._check_upper_tiles(self._tree.edge())
         await self._check_tile_count()
         await self._check_shards()
+        if certificates is not None:
+            await certificates.finish(self._report.pending > 0)
         report = self._verifier.finish()
         if self._unpublished is not None and report.heads:
             self._damage(

@@ -12,12 +12,12 @@ import asyncpg
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from hilum.audit.certificates import PURGED, PURPOSE
 from hilum.audit.entry import Entry, at_text, canonical_detail
 from hilum.audit.signing import Signer, is_statement_signed
 from hilum.audit.writer import append
 
 FORMAT = "hilum-purge-certificate"
-PURPOSE = "purge"
 ACTOR = "system:retention"
 
 
@@ -75,7 +75,7 @@ async def certify(
         "sha256": sha256(statement).hexdigest(), **({"before": says["before"]} if "before" in says else {}),
     }  # fmt: skip
     about = f"purge/{table_name}" if subject is None else subject
-    await append(connection, [Entry(now, ACTOR, "retention.purged", about, detail)])
+    await append(connection, [Entry(now, ACTOR, PURGED, about, detail)])
     return number
 
 

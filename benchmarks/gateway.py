@@ -103,7 +103,7 @@ async def per_second(server: Server, request: bytes, connections: int, requests:
 
 def report(say: Callable[[str], None], folder: Path, quick: int) -> None:
     """Measure both and say how they compare."""
-    batches, requests = max(100 // quick, 10), max(8000 // quick, 800)
+    batches, requests = max(100 // quick, 10), max(3200 // quick, 800)
     with EmbeddedPostgres(folder / "postgres") as postgres:
         url = postgres.create_database("gateway")
         asyncio.run(migrate(url))

@@ -39,7 +39,7 @@ class SchemaRefused(ValueError):
 
     def line_in(self, schemas: Mapping[str, str]) -> str:
         """``:7``, the line that has the word the refusal is about; empty when none has it."""
-        for word in re.findall(r"`([^`]+)`|types: (\w+)", self.what):
+        for word in re.findall(r"`([^`]+)`|types?: (\w+)", self.what):
             for text in schemas.values():
                 for number, line in enumerate(text.splitlines(), start=1):
                     if re.search(rf"\b{re.escape(word[0] or word[1])}\b", line):

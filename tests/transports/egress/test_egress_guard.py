@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -271,6 +272,21 @@ def test_an_answer_beyond_the_bound_is_cut_off(answer, why):
                 await get(guard, f"http://127.0.0.1:{server.port}/")
 
     play(story())
+
+
+def test_a_bomb_does_not_unfold_in_memory_before_it_is_noticed():
+    async def story() -> None:
+        async with serving(http(BOMB, "content-encoding: gzip")) as server:
+            guard = Egress("erp", [("127.0.0.1", server.port)], networks=LOOPBACK, max_answer_bytes=100_000)
+            tracemalloc.start()
+            with pytest.raises(AnswerTooLarge):
+                await get(guard, f"http://127.0.0.1:{server.port}/")
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+
+    try:
+        play(story())
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])

@@ -250,6 +250,11 @@ def test_a_client_that_asks_to_renegotiate_is_refused(ca):
     assert context.options & ssl.OP_NO_COMPRESSION
 
 
+def test_both_ends_begin_at_tls_1_2_whatever_their_ciphers_could(ca):
+    for context in (server_tls(files(ca.identity("door"))), client_tls(files(None, ca))):
+        assert context.minimum_version is context.current.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
 # --- renewal -------------------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ from hilum.gateway.schemas import findings_of
 from hilum.gateway.stages import Life, Stages
 from hilum.gateway.stale import allows_stale, question_key, stale_headers
 from hilum.gateway.writing import Writing
-from hilum.model.where import EVERYTHING, Nothing, Where
+from hilum.model.where import EVERYTHING, Nothing
 from hilum.runtime.allowances import rate_headers
 from hilum.security.decisions import Decision
 

@@ -16,10 +16,10 @@ from tests.sealing_parts import key_file, sealer_for
 from hilum.security.sealing import keyring as keyring_module
 from hilum.security.sealing.choice import wrapper_of
 from hilum.security.sealing.key_file import FILE, LocalKeyFile
-from hilum.store.sealed import OVERHEAD_BYTES, KeyNotAtHand, NotOurs, Shredded
 from hilum.security.sealing.sealer import Sealer, open_sealer
 from hilum.security.sealing.wrapping import KeysLost, KeysUnusable
 from hilum.store.pool import open_pool
+from hilum.store.sealed import OVERHEAD_BYTES, KeyNotAtHand, NotOurs, Shredded
 
 MONDAY = datetime(2026, 11, 16, 8, tzinfo=UTC)
 LETTER = b"SMITH^JOAN is in room 4"

@@ -260,7 +260,9 @@ def prepare(event: Contract, ordering: str, mapping: str) -> PreparedEvent:
 
 
 _HL7_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2}){0,1}(\^[A-Z0-9_]{3,7})?")
-_CONTROL_ID = re.compile(r"[!-\]_-~]{1,199}")  # Printable, without the space and the ^ that names are written with.
+_CONTROL_ID = re.compile(
+    r"(?=.*[0-9])[!-\]_-~]{1,199}"
+)  # Printable, no space, no ^, and a number in it: a name has none.
 _HL7_VERSION = re.compile(r"[0-9]\.[0-9](\.[0-9])?")
 _JSON_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 

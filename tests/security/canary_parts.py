@@ -1,0 +1,134 @@
+"""Canaries: strings of one made-up patient, and a search that finds them in whatever clothes they come."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from base64 import b64encode
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+PATIENT = {
+    "family name": "ZANZIBARSKY",
+    "given name": "QUINTESSA",
+    "MRN": "MRN-90909123",
+    "account": "ACC-81818456",
+    "address": "77 XYLOPHONE STREET",
+    "date of birth": "19470203",
+    "SSN": "987-65-4320",
+    "phone": "5550142424",
+}
+
+
+def _base64_cores(plain: bytes) -> set[bytes]:
+    """How bytes look inside longer base64: one spelling for each of the three ways they may lie."""
+    cores = set()
+    for shift in range(3):
+        text = b64encode(b"\0" * shift + plain)
+        whole = (shift * 8 + 5) // 6, (shift + len(plain)) * 8 // 6
+        cores.add(text[whole[0] : whole[1]])
+    return cores
+
+
+def _spellings(text: str) -> set[bytes]:
+    found: set[bytes] = set()
+    for letters in {text, text.lower(), text.title()}:
+        plain = letters.encode()
+        found |= {plain, letters.encode("utf-16-le"), letters.encode("utf-16-be")}
+        found |= {plain.hex().encode(), plain.hex().upper().encode()}
+        for core in _base64_cores(plain):
+            found |= {core, core.replace(b"+", b"-").replace(b"/", b"_")}
+    return found
+
+
+SPELLINGS = {name: _spellings(text) for name, text in PATIENT.items()}
+
+
+def canaries_in(data: bytes) -> set[str]:
+    """Which of the patient's strings stand in these bytes, in plain, hex, base64 or UTF-16."""
+    return {name for name, spellings in SPELLINGS.items() if any(s in data for s in spellings)}
+
+
+def in_files(folder: Path) -> dict[str, set[str]]:
+    """Files below a folder that hold a canary: logs, the database's own files and its write-ahead log too."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            continue  # A running database takes files away.
+        hits = canaries_in(gzip.decompress(data) if path.suffix == ".gz" else data)
+        if hits:
+            found[path.relative_to(folder).as_posix()] = hits
+    return found
+
+
+def in_database(url: str) -> dict[str, set[str]]:
+    """Columns of every table of every schema that hold a canary: as text, and every bytea as the bytes it is."""
+
+    async def dump() -> dict[str, set[str]]:
+        connection = await asyncpg.connect(url)
+        found: dict[str, set[str]] = {}
+        try:
+            tables = await connection.fetch(
+                """SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
+            )
+            for table in tables:
+                async with connection.transaction():
+                    async for row in connection.cursor(f'SELECT * FROM "{table["nspname"]}"."{table["relname"]}"'):
+                        for column, value in row.items():
+                            hits = canaries_in(_bytes(value))
+                            if hits:
+                                found.setdefault(f"{table['nspname']}.{table['relname']}.{column}", set()).update(hits)
+        finally:
+            await connection.close()
+        return found
+
+    return asyncio.run(dump())
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, list | tuple):
+        return b"\n".join(_bytes(inner) for inner in value)
+    return str(value).encode()
+
+
+def adt(trigger: str, control_id: str, *, version: str = "2.5.1") -> bytes:
+    """A message with everything of the patient in it; what may be searched by is the account and the MRN."""
+    p = PATIENT
+    return "\r".join(
+        [
+            f"MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20261121080000||ADT^{trigger}|{control_id}|P|{version}",
+            f"EVN|{trigger}|20261121080000",
+            f"PID|1||{p['MRN']}^^^ST-MARY^MR||{p['family name']}^{p['given name']}||{p['date of birth']}|F|||{p['address']}"
+            f"^^CHICAGO||{p['phone']}|||||{p['account']}^^^ST-MARY^AN|{p['SSN']}",
+            "PV1|1|O|OR",
+            "",
+        ]
+    ).encode()
+
+
+def charge(usage: str, code: str) -> bytes:
+    p = PATIENT
+    return "\r".join(
+        [
+            f"MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20261121080000||DFT^P03|C-{usage}|P|2.5.1",
+            "EVN|P03|20261121080000",
+            f"PID|1||{p['MRN']}^^^ST-MARY^MR||{p['family name']}^{p['given name']}||{p['date of birth']}|F|||{p['address']}"
+            f"||{p['phone']}|||||{p['account']}^^^ST-MARY^AN|{p['SSN']}",
+            f"FT1|1|{usage}||20261121080000||CG|{code}^Implant|||1|1000.00||OR",
+            "",
+        ]
+    ).encode()
+
+
+def said(parts: Iterable[str]) -> bytes:
+    return "\n".join(parts).encode()

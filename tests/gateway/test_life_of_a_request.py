@@ -70,7 +70,7 @@ UNREACHABLE = [
     ("GET", "/supply/v1/orders/%ff"),
     ("GET", "/supply/v1/orders/%zz"),
     ("GET", "/supply/v01/orders/PO-1"),
-    ("GET", "/supply/v2/orders/PO-1"),
+    ("GET", "/supply/v1/orders/PO-1"),
     ("GET", "/supply"),
     ("GET", "/"),
     ("POST", "/legacy/v3/things/1"),
@@ -313,6 +313,20 @@ def test_a_handler_has_its_time_and_no_more(door):
         assert (await one.ask("carla", "GET", "/supply/v1/orders/PO-1")).status_code == 504
 
     door(story, estate=short)
+
+
+def test_a_system_whose_answer_its_connector_cannot_read_is_an_incident_and_no_crash(door):
+    async def story(one: SupplyDoor) -> None:
+        one.warehouse.file.write_bytes(b"<html>we are moving</html>")
+        answer = await one.ask("ana", "GET", "/supply/v1/orders/PO-1")
+        assert (answer.status_code, answer.json()["type"]) == (502, "/problems/outside-contract")
+        assert "moving" not in answer.text
+        titles = [
+            row["cause"] for row in await one.pool.fetch("SELECT cause FROM work_item WHERE queue = 'integration'")
+        ]
+        assert len(titles) == 1 and "warehouse.order: JSONDecodeError" in titles[0]
+
+    door(story)
 
 
 def test_a_system_outside_its_contract_is_an_incident_once_for_each_cause(door):

@@ -5,6 +5,7 @@ Exception
 │   └── Refused           a system answered no, in its own words
 ├── Unavailable           time must pass; retried, then parked until the system answers again
 │   └── Throttled         the system is well and asks for patience (429): waited for, and no failure
+├── AnswerUnreadable      a system answered outside what was agreed: a bug of one side, told as an incident at the door
 └── anything else         a bug: that key stops, nothing is lost, someone is paged
 """
 
@@ -82,3 +83,13 @@ class Throttled(Unavailable):
 
     ``retry_after_seconds`` is None when the system did not say how long.
     """
+
+
+class AnswerUnreadable(Exception):
+    """A system answered what its connector cannot read: outside what was agreed with it. A bug of one of the two sides."""
+
+    def __init__(self, system: str, operation: str, kind: str) -> None:
+        self.system = system
+        self.operation = operation
+        self.kind = kind
+        super().__init__(f"{system} answered {operation} outside what was agreed ({kind})")

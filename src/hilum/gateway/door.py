@@ -21,7 +21,7 @@ from hilum.audit.access import NotRecorded
 from hilum.authoring.api import Problem
 from hilum.authoring.caller import NOBODY
 from hilum.authoring.estate import Estate
-from hilum.authoring.failures import Rejected, Unavailable
+from hilum.authoring.failures import AnswerUnreadable, Rejected, Unavailable
 from hilum.gateway.admission import TooManyAtOnce
 from hilum.gateway.answers import OutsideContract
 from hilum.gateway.asked import Answer, Asked, Scope, asked_of, problem
@@ -159,6 +159,9 @@ class Door:
                 refusal = Refusal(
                     "unavailable", "who is asking cannot be found out now", headers=(retry_after(_RETRY_SECONDS),)
                 )
+            case AnswerUnreadable():
+                log.error("%s (trace %s)", error, trace.trace_id)
+                refusal = await self._outside(asked, [f"{error.system}.{error.operation}: {error.kind}"])
             case OutsideContract():
                 refusal = await self._outside(asked, error.causes)
             case ValidationError():

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
-from hilum.authoring.failures import Rejected, Throttled, Unavailable
+from hilum.authoring.failures import AnswerUnreadable, Rejected, Throttled, Unavailable
 from hilum.authoring.system import System
 from hilum.model.identifiers import Identifier
 from hilum.model.ledger import DocumentRef
@@ -221,6 +221,10 @@ class Deliveries:
             except OSError as error:
                 # The network, where a connector forgot to say so. Of our own store it must never be (see cases.STORE_LOST).
                 raise Unavailable(connection.system, type(error).__name__) from error
+            except (ValueError, KeyError, IndexError, TypeError) as error:
+                # What came back is not JSON, lacks a field or has another type than the connector was written for.
+                operation = getattr(call, "__name__", "a question")
+                raise AnswerUnreadable(connection.system, operation, type(error).__name__) from error
 
     async def _keep(self, turn: _Turn, key: str, connection: Connection) -> None:
         """Waiting for room may outlast the lease: nothing is sent under a lease that could end before the answer."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from hilum.authoring.estate import Estate
-from hilum.security.sealing.key_file import LocalKeyFile
+from hilum.security.sealing.key_file import FILE, LocalKeyFile
 from hilum.security.sealing.protected import Protection
 from hilum.security.sealing.sealer import Sealer, open_sealer
 from hilum.store import sealed_places
@@ -23,6 +23,16 @@ def key_file(path: Path | None = None) -> LocalKeyFile:
     """The key file of this test session, or the one at ``path``; made when there is none."""
     place = path if path is not None else _FOLDER / "master.json"
     return LocalKeyFile.open(place) if place.exists() else LocalKeyFile.make(place)
+
+
+def data_with_keys(data: Path) -> Path:
+    """A data directory whose key file is that of this test session, as a terminal beside the platform has it."""
+    place = data / FILE
+    place.parent.mkdir(parents=True, exist_ok=True)
+    key_file()
+    place.write_bytes((_FOLDER / "master.json").read_bytes())
+    place.chmod(0o600)
+    return data
 
 
 async def sealer_for(pool: asyncpg.Pool, clock: Callable[[], datetime]) -> Sealer:

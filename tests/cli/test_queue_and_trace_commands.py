@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 import pytest
 import typer
+from tests.sealing_parts import data_with_keys
 from tests.tower.lakeshore_day import PATIENT, ROOT
 from typer.testing import CliRunner, Result
 
@@ -33,16 +34,18 @@ ESTATE = str(ROOT / "estates" / "lakeshore")
 class Terminal:
     """Gives commands to one database and looks at what they left behind."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, data: Path) -> None:
         self.url = url
+        self.data = data
 
     def gives(self, command: str, *, exit_code: int = 0) -> str:
         return self._result(command, exit_code).output
 
     def _result(self, command: str, exit_code: int) -> Result:
         result = CliRunner().invoke(
-            app, command.split(" "), env={"HILUM_DATABASE_URL": self.url, "COLUMNS": "200", "HILUM_ACTOR": ""}
-        )
+            app, command.split(" "),
+            env={"HILUM_DATABASE_URL": self.url, "HILUM_DATA": str(self.data), "COLUMNS": "200", "HILUM_ACTOR": ""},
+        )  # fmt: skip
         assert result.exit_code == exit_code, f"{result.output}\n{result.exception!r}"
         assert "Traceback" not in result.output
         return result
@@ -66,8 +69,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(morning_url: str) -> Terminal:
-    return Terminal(morning_url)
+def terminal(morning_url: str, tmp_path: Path) -> Terminal:
+    return Terminal(morning_url, data_with_keys(tmp_path / "data"))
 
 
 def test_trace_prints_the_thread_from_bytes_to_documents(terminal: Terminal) -> None:
@@ -180,8 +183,8 @@ def test_status_says_how_it_stands(terminal: Terminal) -> None:
     assert (seen["verdict"], seen["totals"]["items"], seen["flows"][0]["cases"]["waiting"]) == ("waiting", 3, 3)
 
 
-def test_status_of_a_platform_without_a_worker_is_broken(database_url: str) -> None:
-    shown = Terminal(database_url).gives("status", exit_code=1)
+def test_status_of_a_platform_without_a_worker_is_broken(database_url: str, tmp_path: Path) -> None:
+    shown = Terminal(database_url, tmp_path).gives("status", exit_code=1)
     assert "Something is broken" in shown and "No worker has run" in shown
 
 

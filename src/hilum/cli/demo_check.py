@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from hilum.testing.day import Day
 from hilum.testing.day_books import Remedies
@@ -69,11 +72,15 @@ def compare(hospital: Hospital, day: Day, released: int) -> Comparison:
             ", ".join(set(charges) - books.charged) or ("none" if len(set(charges)) == len(charges) else "twice"),
         )
     )
-    cost = hospital.query(
-        """SELECT coalesce(sum((line->>'debit')::numeric), 0) AS usd FROM delivery,
-                  jsonb_array_elements(convert_from(request, 'UTF8')::jsonb->'journal'->'lines') AS line
-            WHERE operation = 'post_journal' AND state = 'done'"""
-    )[0]["usd"]
+    cost = sum(
+        (
+            Decimal(line["debit"])
+            for delivery in hospital.requests("post_journal")
+            if delivery["state"] == "done"
+            for line in orjson.loads(delivery["request"])["journal"]["lines"]
+        ),
+        Decimal(0),
+    )
     result.lines.append(Line("cost posted, USD", f"{books.total_cost_usd:.2f}", f"{cost:.2f}"))
     orders = hospital.query(
         "SELECT count(*) AS n FROM delivery WHERE operation = 'order_replenishment' AND state = 'done'"

@@ -416,6 +416,10 @@ class Hospital:
         """Every stored event, ``payload`` opened."""
         return self.on_database(lambda pool: hospital_records.stored_events(pool, self.data))
 
+    def requests(self, operation: str) -> list[dict[str, Any]]:
+        """Every delivery of an operation, ``request`` opened."""
+        return self.on_database(lambda pool: hospital_records.stored_requests(pool, self.data, operation))
+
     def on_database(self, work: Callable[[asyncpg.Pool], Coroutine[Any, Any, T]]) -> T:
         async def all_of_it() -> T:
             pool = await open_pool(self.database_url, min_size=1, max_size=2, application_name="hospital")

@@ -34,3 +34,11 @@ async def stored_events(pool: asyncpg.Pool, data: Path) -> list[dict[str, Any]]:
     return [
         {**r, "payload": sealer.read(r["payload"], sealed_places.event_payload(r["shard"], r["seq"]))} for r in rows
     ]
+
+
+async def stored_requests(pool: asyncpg.Pool, data: Path, operation: str) -> list[dict[str, Any]]:
+    """Every delivery of an operation by its key, ``request`` in clear."""
+    sealer = await sealer_of(pool, data)
+    rows = await pool.fetch("SELECT * FROM hilum.delivery WHERE operation = $1 ORDER BY key", operation)
+    await sealer.load(*(r["request"] for r in rows))
+    return [{**r, "request": sealer.read(r["request"], sealed_places.delivery_request(r["key"]))} for r in rows]

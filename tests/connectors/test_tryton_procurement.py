@@ -234,12 +234,19 @@ def test_entering_again_under_the_same_key_answers_with_the_same_draft(ask, hips
 
 
 @pytest.mark.parametrize(
-    "lost", [r"POST .*account\.invoice\?", r"DELETE .*account\.invoice/"], ids=["when it was made", "when it replaced"]
+    ("lost", "nth"),
+    [
+        (r"POST .*account\.invoice\?", 1),
+        (r"PUT .*account\.invoice/", 1),
+        (r"PUT .*account\.invoice/", 2),
+        (r"DELETE ", 1),
+    ],
+    ids=["when it was made", "when it replaced", "when it was linked", "when it deleted"],
 )
-def test_an_invoice_whose_answer_was_lost_is_found_and_finished(ask, erp_line, hips, lost):
+def test_an_invoice_whose_answer_was_lost_is_found_and_finished(ask, erp_line, hips, lost, nth):
     number, line = hips(received=3)
     sent = bill(line, 3)
-    erp_line.fail(lost, Fault.ANSWER_LOST)
+    erp_line.fail(lost, Fault.ANSWER_LOST, nth=nth)
     with pytest.raises(Unavailable):
         ask(lambda erp: erp.enter_invoice(sent, key=f"invoice/{sent.reference}"))
 
@@ -247,13 +254,14 @@ def test_an_invoice_whose_answer_was_lost_is_found_and_finished(ask, erp_line, h
     assert bills_of(ask, number) == [(sent.reference, "draft", [3])]
 
 
-def test_an_erp_that_went_away_before_the_expected_one_was_replaced_leaves_it_to_the_next_attempt(ask, erp_line, hips):
+@pytest.mark.parametrize("nth", [1, 2])
+def test_an_erp_that_goes_away_between_two_steps_leaves_the_rest_to_the_next_attempt(ask, erp_line, hips, nth):
     number, line = hips(received=3)
     sent = bill(line, 3)
-    erp_line.fail(r"DELETE .*account\.invoice/", Fault.DOWN)
+    erp_line.fail(r"PUT .*account\.invoice/", Fault.DOWN, nth=nth)
     with pytest.raises(Unavailable):
         ask(lambda erp: erp.enter_invoice(sent, key=f"invoice/{sent.reference}"))
-    assert len(bills_of(ask, number)) == 2
+    assert bills_of(ask, number) != [(sent.reference, "draft", [3])]
 
     ask(lambda erp: erp.enter_invoice(sent, key=f"invoice/{sent.reference}"))
 

@@ -5,9 +5,9 @@ An account's number is PHI and is only ever sent in a body. What billing refuses
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 import orjson
@@ -24,6 +24,9 @@ from hilum.model.where_json import as_json
 from hilum.security.egress_http import why_refused
 
 _LIST = "patient-accounts"
+_HANDLE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What may stand in an address: anything else, escaped or not, could name another of billing's resources."""
+
 _LATER = frozenset({408, 425, 429})
 
 
@@ -66,11 +69,15 @@ class BillingAccounts:
         )
 
     async def account_status(self, handle: str) -> PatientAccountStatus | None:
-        found = await self._one("GET", f"/api/accounts/{quote(handle, safe='')}")
+        if not _HANDLE.fullmatch(handle):
+            return None
+        found = await self._one("GET", f"/api/accounts/{handle}")
         return _status(found) if found is not None else None
 
     async def account_balance(self, handle: str) -> PatientBalance | None:
-        found = await self._one("GET", f"/api/accounts/{quote(handle, safe='')}/balance")
+        if not _HANDLE.fullmatch(handle):
+            return None
+        found = await self._one("GET", f"/api/accounts/{handle}/balance")
         if found is None:
             return None
         return PatientBalance(

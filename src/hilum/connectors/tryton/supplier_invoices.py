@@ -4,12 +4,18 @@ When goods arrive, Tryton drafts the invoice it expects for them: a draft withou
 really sent takes its place, in three steps, each of which can be repeated:
 
 1. Ours is made without saying which orders it bills, so that of two made at once one can go without a trace.
-2. It is linked to the orders' lines, which from then on count as billed.
-3. Where more is billed or expected than has arrived, what was expected is deleted; Tryton drafts anew what is still open.
+2. What was expected of the same lines is reduced to what ours leaves open, to nothing if need be.
+3. Ours is linked to the orders' lines, which from then on count as billed; then 2 once more, for what was drafted meanwhile,
+   and what expects nothing any more is deleted.
+
+In this order no line ever counts as billed or expected twice: Tryton, which looks whenever something about the order
+changes, would draft a credit note for it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -31,10 +37,14 @@ _COUNTED = (
     "quantity", "unit.factor", "purchase.invoice_method",
     "moves.state", "moves.quantity", "moves.unit.factor", "moves.to_location.type",
     "invoice_lines.quantity", "invoice_lines.unit.factor", "invoice_lines.invoice.state",
-    "invoice_lines.invoice.reference",
+    "invoice_lines.invoice.reference", "invoice_lines.invoice.lines.origin",
 )  # fmt: skip
 
+_ROUNDS = 5
+
 Line = tuple[str, Decimal, Decimal]
+Link = tuple[int, int, Decimal]
+"""A line of a draft, the order's line it bills, and how much of it."""
 
 
 class SupplierInvoices:
@@ -63,25 +73,31 @@ class SupplierInvoices:
 
     async def _finish(self, invoice: InvoiceEntry, made: DocumentRef) -> None:
         billed = [int(line.order_line) if line.order_line is not None else None for line in invoice.lines]
+        orders = sorted({line for line in billed if line is not None})
         if made.state == "draft":
-            await self._link(int(made.id), billed)
-        await self._replace({line for line in billed if line is not None})
+            links = await self._missing_links(int(made.id), billed)
+            if links:
+                await self._reduce(orders, Counter({line: quantity for _, line, quantity in links}))
+                await self._link(int(made.id), links)
+        await self._reduce(orders, Counter())
 
-    async def _link(self, draft: int, billed: list[int | None]) -> None:
-        """Say of each line which order's line it bills; the draft has its lines in the order of the entry."""
-        found = await self._rest.search(_MODEL, [("id", "=", draft)], ["lines.origin"])
+    async def _missing_links(self, draft: int, billed: list[int | None]) -> list[Link]:
+        """The lines of the draft, which are in the order of the entry, that do not yet say what they bill."""
+        found = await self._rest.search(_MODEL, [("id", "=", draft)], ["lines.origin", "lines.quantity"])
         lines = sorted(found[0]["lines"], key=lambda line: int(line["id"])) if found else []
         if len(lines) != len(billed):
             raise Unavailable(self._system, "another runner is working on the supplier invoice under the same key")
-        changes = []
+        links = []
         for line, wanted in zip(lines, billed, strict=True):
             known = ordered_line(line["origin"])
             if known is not None and known != wanted:
                 raise ErpRefused("the draft supplier invoice bills another order's line", f"id {draft}")
             if known is None and wanted is not None:
-                changes.append(["write", [line["id"]], {"origin": f"purchase.line,{wanted}"}])
-        if not changes:
-            return
+                links.append((int(line["id"]), wanted, Decimal(str(line["quantity"]))))
+        return links
+
+    async def _link(self, draft: int, links: list[Link]) -> None:
+        changes = [["write", [line], {"origin": f"purchase.line,{wanted}"}] for line, wanted, _ in links]
         try:
             await self._rest.write(_MODEL, draft, {"lines": changes}, ["reference"])
         except ErpRefused:
@@ -190,40 +206,87 @@ class SupplierInvoices:
             raise ErpRefused(f"the order {order['number']} is {order['state']}: there is nothing to bill")
         return found[0]
 
-    async def _replace(self, billed: set[int]) -> None:
-        """Delete what the ERP had expected of these lines where that, with what is billed, is more than has arrived."""
-        if not billed:
-            return
-        lines = await self._rest.search("purchase.line", [("id", "in", sorted(billed))], _COUNTED)
-        expected = {draft for line in lines if _too_much(line) for draft in _expected(line)}
-        for draft in sorted(expected):
-            found = await self._rest.search(_MODEL, [("id", "=", draft)], ["lines.origin"])
-            # A person who has added something of their own to the ERP's draft is not overruled.
-            if found and all(ordered_line(line["origin"]) is not None for line in found[0]["lines"]):
-                await self._documents.discard(draft)
+    async def _reduce(self, billed: list[int], coming: Counter[int]) -> None:
+        """Expect no more of these lines than what has arrived and is neither billed nor just ``coming`` to be.
+
+        Quantities are changed in their drafts. Nothing is deleted while the invoice is still ``coming``: Tryton drafts anew
+        at once what it then takes for forgotten, and twice when two are deleted, one of them negative.
+        """
+        for _ in range(_ROUNDS):
+            drafts = await self._too_much(billed, coming)
+            if not drafts:
+                return
+            for draft, changes in drafts.items():
+                with suppress(ErpRefused):  # Somebody else changed it meanwhile: look again.
+                    left = await self._rest.write(_MODEL, draft, {"lines": changes}, ["lines.quantity"])
+                    if not left["lines"]:
+                        await self._documents.discard(draft)
+        raise Unavailable(self._system, "the drafts of what it expects to be billed keep changing")
+
+    async def _too_much(self, billed: list[int], coming: Counter[int]) -> dict[int, list[Any]]:
+        """The changes by which each draft of the ERP itself says what is still open; empty when they all do."""
+        changes: dict[int, list[Any]] = {}
+        lines = await self._rest.search("purchase.line", [("id", "in", billed)], _COUNTED) if billed else []
+        for line in lines:
+            expected = [entry for entry in line["invoice_lines"] if _is_expected(entry)]
+            open_quantity = (
+                _due(line)
+                - coming[line["id"]]
+                - sum(
+                    (
+                        _in_line(entry, line)
+                        for entry in line["invoice_lines"]
+                        if entry not in expected and _counts(entry)
+                    ),
+                    Decimal(0),
+                )
+            )
+            nothing = not coming and any(not _in_line(entry, line) for entry in expected)
+            much = sum((_in_line(entry, line) for entry in expected), Decimal(0)) > max(open_quantity, Decimal(0))
+            if not much and not nothing:
+                continue
+            for entry in sorted(expected, key=lambda entry: int(entry["id"])):
+                now = _in_line(entry, line)
+                kept = max(min(now, open_quantity), Decimal(0))
+                open_quantity -= kept
+                change: list[Any] | None = None
+                if not kept and not coming:
+                    change = ["delete", [entry["id"]]]
+                elif kept != now:
+                    quantity = in_unit(float(kept), line["unit"], entry["unit"])
+                    change = ["write", [entry["id"]], {"quantity": float(quantity)}]
+                if change is not None:
+                    changes.setdefault(entry["invoice"]["id"], []).append(change)
+        return changes
 
 
-def _too_much(line: Record) -> bool:
-    """Whether more is billed or expected than may be: what was ordered, or, as is usual here, what has arrived."""
+def _due(line: Record) -> Decimal:
+    """What the supplier may bill of an order's line: what was ordered, or, as is usual here, what has arrived."""
     if line["purchase"]["invoice_method"] == "order":
-        due = in_unit(line["quantity"], line["unit"], line["unit"])
-    else:
-        due = sum((arrived(move, line) for move in line["moves"]), Decimal(0))
-    counted = [
-        in_unit(entry["quantity"], entry["unit"], line["unit"])
-        for entry in line["invoice_lines"]
-        if entry["invoice"] and entry["invoice"]["state"] != "cancelled"
-    ]
-    return sum(counted, Decimal(0)) > due
+        return in_unit(line["quantity"], line["unit"], line["unit"])
+    return sum((arrived(move, line) for move in line["moves"]), Decimal(0))
 
 
-def _expected(line: Record) -> set[int]:
-    """The drafts that the ERP made for the line itself: they have no supplier's number."""
-    return {
-        entry["invoice"]["id"]
-        for entry in line["invoice_lines"]
-        if entry["invoice"] and entry["invoice"]["state"] == "draft" and entry["invoice"]["reference"] is None
-    }
+def _counts(entry: Record) -> bool:
+    return bool(entry["invoice"]) and entry["invoice"]["state"] != "cancelled"
+
+
+def _is_expected(entry: Record) -> bool:
+    """Whether the ERP made the draft itself: it has no supplier's number, and bills nothing but orders.
+
+    A person who has added something of their own to such a draft is not overruled.
+    """
+    invoice = entry["invoice"]
+    return (
+        bool(invoice)
+        and invoice["state"] == "draft"
+        and invoice["reference"] is None
+        and all(ordered_line(line["origin"]) is not None for line in invoice["lines"])
+    )
+
+
+def _in_line(entry: Record, line: Record) -> Decimal:
+    return in_unit(entry["quantity"], entry["unit"], line["unit"])
 
 
 def wanted_invoice(invoice: InvoiceEntry) -> tuple[str, str, Any, list[Line]]:

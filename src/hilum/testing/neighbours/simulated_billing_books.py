@@ -225,7 +225,8 @@ def _told(row: sqlite3.Row) -> dict[str, Any]:
 def _row(handle: str) -> int:
     """The row of a handle; -1, which no row has, for what is no handle."""
     number = handle.removeprefix("AC-")
-    return int(number) if handle.startswith("AC-") and number.isascii() and number.isdecimal() else -1
+    row = int(number) if number.isascii() and number.isdecimal() and len(number) < 16 else -1
+    return row if handle == f"AC-{row:06}" else -1
 
 
 def _account(message: Message) -> tuple[str, str]:

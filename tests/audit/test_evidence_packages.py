@@ -312,7 +312,7 @@ def _judged(archivist: Archivist, content: bytes, name: str) -> list[str]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["threads.jsonl", "entries.jsonl", "heads.json", "accesses.jsonl"]), value=st.recursive(
-    st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+    st.none() | st.integers(-(2**60), 2**60) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.sampled_from(["head", "published", "messages", "entry", "leaf", "path", "address", "size"]), inner, max_size=3)))  # fmt: skip
 def test_whatever_stands_in_a_file_is_a_problem_and_no_crash(
     archivist: Archivist, made: Assembled, name: str, value: Any

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hilum.app.archive import AT_HOME
+from hilum.app.connectors import CONNECTORS as REACHED
 from hilum.governance.check import Report, check_estate
 
 LAKESHORE = Path(__file__).parents[2] / "estates" / "lakeshore"
-CONNECTORS = ("tryton", "inventory_rest", "billing_hl7v2", "http_feed")
+CONNECTORS = (*REACHED, *AT_HOME)
 
 
 class EstateCopy:

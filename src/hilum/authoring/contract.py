@@ -38,6 +38,7 @@ class Contract(BaseModel):
     contract_version: ClassVar[int] = 0
     identities: ClassVar[tuple[tuple[str, ...], ...]] = ()
     owner: ClassVar[str] = ""
+    raised_by_platform: ClassVar[bool] = False  # No mapping and no API makes it: the platform itself does.
 
     def __init_subclass__(
         cls,

@@ -20,6 +20,8 @@ archive = Archive("archive")
 class EvidenceRequested(Contract, version=1, identities=["number"], owner="compliance"):
     """Somebody, or the calendar, asked for a package to be archived. The platform's own event: no message brought it."""
 
+    raised_by_platform = True
+
     number: Annotated[str, Key("evidence")]
     request: PositiveInt
     subject: str

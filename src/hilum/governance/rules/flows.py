@@ -51,7 +51,7 @@ def unused_warnings(loaded: Loaded) -> Iterator[EstateProblem]:
     made = {event.type_name() for mapping in estate.mappings for event in mapping.events}
     made |= {event.__name__ for operation in estate.operations() for event in operation.raises}
     for name, flow in estate.flows.items():
-        if flow.on.type_name() not in made:
+        if flow.on.type_name() not in made and not flow.on.raised_by_platform:
             yield EstateProblem(
                 estate.declared_at[f"flow:{name}"],
                 f"No mapping makes {flow.on.type_name()}, so nothing starts the flow {name}.",

@@ -7,8 +7,10 @@ for text, null for everything that has no such form.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
+import orjson
 from pydantic import BaseModel
 
 from hilum.authoring.api import Operation
@@ -21,14 +23,21 @@ _LOCAL = "#/$defs/{model}"
 
 def request_schema(shape: type[BaseModel], ref_template: str = _LOCAL) -> dict[str, Any]:
     """What a body or query of this shape must satisfy; ``$defs`` holds the shapes inside it."""
-    return shape.model_json_schema(mode="validation", ref_template=ref_template)
+    schema: dict[str, Any] = orjson.loads(_generated(shape, "validation", ref_template))
+    return schema
 
 
 def shape_schema(shape: type[BaseModel], ref_template: str = _LOCAL) -> dict[str, Any]:
     """What an answer of this shape satisfies for every caller, masked or not."""
-    published = _maskable(shape.model_json_schema(mode="serialization", ref_template=ref_template))
-    assert isinstance(published, dict)
-    return published
+    schema: dict[str, Any] = orjson.loads(_generated(shape, "serialization", ref_template))
+    return schema
+
+
+@lru_cache(maxsize=512)
+def _generated(shape: type[BaseModel], mode: Literal["validation", "serialization"], ref_template: str) -> bytes:
+    """As text, because who gets it changes it; and once, because a description asks for the same shapes again and again."""
+    schema: Any = shape.model_json_schema(mode=mode, ref_template=ref_template)
+    return orjson.dumps(_maskable(schema) if mode == "serialization" else schema)
 
 
 def answer_schema(operation: Operation, ref_template: str = _LOCAL) -> dict[str, Any] | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -39,10 +41,12 @@ class Places:
     def cls(self, cls: type) -> str:
         """Where a class is defined."""
         try:
-            _, line = inspect.getsourcelines(cls)
-            return f"{self._file(inspect.getfile(cls), cls.__module__)}:{line}"
+            file = inspect.getfile(cls)
+            changed = Path(file).stat()
         except (OSError, TypeError):
             return cls.__module__
+        line = _class_lines(file, changed.st_mtime_ns, changed.st_size).get(cls.__qualname__)
+        return f"{self._file(file, cls.__module__)}:{line}" if line is not None else cls.__module__
 
     def variable(self, namespace: dict[str, Any], name: str) -> str:
         """Where a module binds a name, by assignment or import."""
@@ -79,4 +83,27 @@ def _toml_lines(file: Path) -> dict[str, int]:
             found.setdefault(table[0], number)
         elif match := _SETTING.match(line):
             found.setdefault(".".join([*table, match[1].strip("\"'")]), number)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _class_lines(file: str, changed_ns: int, size: int) -> dict[str, int]:
+    """The line of each class of a file by its qualified name, its decorators included; read anew when the file changes."""
+    found: dict[str, int] = {}
+
+    def collect(body: Sequence[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                found[prefix + node.name] = min((node.lineno, *(d.lineno for d in node.decorator_list)))
+                collect(node.body, f"{prefix}{node.name}.")
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                collect(node.body, f"{prefix}{node.name}.<locals>.")
+            else:
+                for part in ("body", "orelse", "finalbody"):
+                    collect(getattr(node, part, ()), prefix)
+
+    try:
+        collect(ast.parse(Path(file).read_text(encoding="utf-8")).body, "")
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return {}
     return found

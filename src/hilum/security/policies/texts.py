@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import cedarpy
@@ -76,15 +77,24 @@ class PolicyFiles:
 
 
 def read_files(texts: Mapping[str, str], *, validate: bool = True) -> PolicyFiles:
-    """Every policy of ``texts`` (file name to content), checked against the schema among them."""
+    """Every policy of ``texts`` (file name to content), checked against the schema among them.
+
+    What was read is kept for as long as nothing in it changes, so it is for reading only: checking a policy against the
+    schema takes 16 ms, and one look at an estate asks several times.
+    """
+    return _read_files(tuple(sorted(texts.items())), validate)
+
+
+@lru_cache(maxsize=8)
+def _read_files(texts: tuple[tuple[str, str], ...], validate: bool) -> PolicyFiles:
     found = PolicyFiles()
-    schemas = {name: text for name, text in sorted(texts.items()) if name.endswith(SCHEMA_SUFFIX)}
+    schemas = {name: text for name, text in texts if name.endswith(SCHEMA_SUFFIX)}
     try:
         found.vocabulary = Vocabulary.read("\n".join(schemas.values()))
     except SchemaRefused as refused:
         place = next(iter(schemas), f"policies/hilum{SCHEMA_SUFFIX}")
         found.problems.append(PolicyProblem(f"{place}{refused.line_in(schemas)}", refused.what, refused.do))
-    for name, text in sorted(texts.items()):
+    for name, text in texts:
         if name.endswith(POLICY_SUFFIX):
             for line, part in _split(text):
                 _read_policy(found, name, line, part)

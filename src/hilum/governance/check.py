@@ -20,7 +20,7 @@ from hilum.governance.rules.crosswalks import crosswalk_problems
 from hilum.governance.rules.flows import feed_problems, flow_problems, unused_warnings
 from hilum.governance.rules.identity import identity_problems, identity_warnings
 from hilum.governance.rules.mappings import accepted, mapping_problems
-from hilum.governance.rules.policies import policy_problems
+from hilum.governance.rules.policies import policy_problems, release_problems
 from hilum.governance.rules.queues import queue_problems
 from hilum.governance.rules.residency import residency_problems
 from hilum.governance.rules.secrecy import secrecy_problems
@@ -107,6 +107,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from queue_problems(loaded, reached)
     yield from crosswalk_problems(loaded, reached)
     yield from policy_problems(loaded)
+    yield from release_problems(loaded)
     yield from policy_test_problems(loaded.estate)
 
 

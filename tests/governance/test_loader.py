@@ -31,7 +31,7 @@ def prepare_bed(assigned: BedAssigned) -> None:
 def test_what_lakeshore_declares_is_found(lakeshore):
     estate = load_estate(lakeshore)
     assert (estate.name, estate.title, estate.time_zone) == ("lakeshore", "Lakeshore Health", "America/Chicago")
-    assert list(estate.systems) == ["billing", "ehr", "erp", "stock"]
+    assert {"billing", "ehr", "erp", "stock"} <= set(estate.systems)
     assert estate.systems["ehr"].listen.mllp.port == 6661
     assert estate.queues["purchasing"] == "supply-chain"
     assert estate.crosswalks["device_to_item"].source == "stock"

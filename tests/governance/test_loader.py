@@ -38,7 +38,7 @@ def test_what_lakeshore_declares_is_found(lakeshore):
     assert {"ImplantUsed", "PatientDischarged", "PatientRegistered", "PatientTransferred"} <= set(estate.contracts)
     assert {"ErpOrder", "BillingAccount", "StockPosition"} <= set(estate.contracts)  # What APIs take and answer.
     assert [m.name for m in estate.mappings if m.message == "DFT^P03"] == ["implants_charged"]
-    assert list(estate.flows) == ["implant_usage"]
+    assert "implant_usage" in estate.flows
     assert list(estate.feeds) == ["accounts_to_billing"]
 
 

@@ -70,7 +70,7 @@ UNREACHABLE = [
     ("GET", "/supply/v1/orders/%ff"),
     ("GET", "/supply/v1/orders/%zz"),
     ("GET", "/supply/v01/orders/PO-1"),
-    ("GET", "/supply/v1/orders/PO-1"),
+    ("GET", "/supply/v2/orders/PO-1"),
     ("GET", "/supply"),
     ("GET", "/"),
     ("POST", "/legacy/v3/things/1"),

@@ -156,8 +156,11 @@ def test_a_supplier_gets_what_the_document_says(case: schemathesis.Case, door: S
 def test_without_a_token_nothing_is_answered(case: schemathesis.Case, door: Served) -> None:
     case.headers.pop("Authorization", None)
     answer = case.call_and_validate(base_url=door.url, checks=CHECKS)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+    # Which addresses there are, and which methods they take, stands in the published document; all else asks who is there.
+    assert answer.status_code in (401, 404, 405)
+    assert answer.headers["content-type"] == ["application/problem+json"]
+    if answer.status_code == 401:
+        assert answer.headers["www-authenticate"][0].startswith("Bearer")
 
 
 def test_every_published_operation_is_among_those_that_are_asked() -> None:

@@ -55,7 +55,13 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     )  # fmt: skip
     leases = Leases(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
     desk = EvidenceDesk(pool, sources_of(estate, signer, protection, policies_digest(estate.policies)), clock=now)
-    connections = connect(estate, told.data, certificates.presented, leases=leases, home=Home(told.data, desk, ApprovalDesk(pool, estate, clock=now)))
+    connections = connect(
+        estate,
+        told.data,
+        certificates.presented,
+        leases=leases,
+        home=Home(told.data, desk, ApprovalDesk(pool, estate, clock=now)),
+    )
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
     await evidence_intake.start()
     retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)

@@ -313,7 +313,8 @@ async def _certificates(connection: asyncpg.Connection, now: datetime) -> tuple[
     """Those that end first, first."""
     rows = await connection.fetch("SELECT * FROM hilum.certificate ORDER BY not_after, slot LIMIT 200")
     return tuple(
-        CertificateStanding(r["slot"], r["role"], r["subject"], r["not_after"], (r["not_after"] - now).days) for r in rows
+        CertificateStanding(r["slot"], r["role"], r["subject"], r["not_after"], (r["not_after"] - now).days)
+        for r in rows
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Generator, Iterator
 from itertools import count
 
 import pytest
-from tests.erp_fixture import erp, erp_line  # noqa: F401 - fixtures of the whole suite.
 
 from hilum.store.migrations import migrate
 from hilum.store.postgres_server import EmbeddedPostgres
+from tests.erp_fixture import erp, erp_line  # noqa: F401 - fixtures of the whole suite.
 
 # The session's data is thrown away, so it need not survive a power cut. Commits still reach the operating system before
 # they are acknowledged: tests that kill processes see what production would.

@@ -4,6 +4,15 @@ A platform is four kinds of process on one PostgreSQL: *intake* (doors and group
 feeds, recovery, replay), *tower* (the page) and *gateway* (the APIs). ``hilum up`` starts one of each and keeps them running.
 """
 
-from hilum.app.commands import main
+import sys
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """The `hilum` command."""
+    if sys.argv[1:2] in (["serve"], ["prepare"]):
+        from hilum.app.own_commands import run
+    else:
+        from hilum.app.commands import run
+    run()

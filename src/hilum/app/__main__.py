@@ -1,5 +1,5 @@
 """``python -m hilum.app``: how the supervisor starts the platform's processes."""
 
-from hilum.app.commands import main
+from hilum.app import main
 
 main()

@@ -1,66 +1,25 @@
-"""The `hilum` command: the terminal's commands, and the two by which `hilum up` starts the platform's processes."""
+"""The `hilum` command as people have it: the terminal's commands, with this installation's connectors."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
 
 import asyncpg
 import orjson
 import typer
-import uvloop
 
+from hilum import cli
 from hilum.app.archive import AT_HOME
 from hilum.app.connectors import CONNECTORS, connect
-from hilum.app.preparation import prepare
-from hilum.app.process import run_role
+from hilum.app.contract_test_command import contract_test_command
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve
 from hilum.authoring.failures import Unavailable
 from hilum.cli.platform import DEFAULT_DATA, DataOption, JsonOption, UrlOption, ask, the_estate, usage
 from hilum.cli.reconcile import show_books
-from hilum.governance.overlay import OverlayRefused, overlaid
-from hilum.governance.problems import EstateRefused
+from hilum.governance.overlay import overlaid
 from hilum.processes.implant_books import Books, reconcile
-from hilum.security.logs import install_logging
 from hilum.security.sealing.wrapping import KeysUnusable
-from hilum.security.secrets import SecretUnusable
-from hilum.store.migrations import MigrationRefused
-
-Estate_ = Annotated[Path, typer.Option("--estate")]
-Data_ = Annotated[Path, typer.Option("--data")]
-Url_ = Annotated[str, typer.Option("--database-url", envvar="HILUM_DATABASE_URL")]
-Overlay_ = Annotated[Path | None, typer.Option("--overlay")]
-
-_NO_DATABASE = (
-    OSError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-)
-
-
-def serve_command(
-    role: str, estate: Estate_, data: Data_, database_url: Url_, name: Annotated[str, typer.Option("--name")],
-    overlay: Overlay_ = None, port: Annotated[int, typer.Option("--port")] = 0,
-) -> None:  # fmt: skip
-    """Run one process of the platform (started by `hilum up`)."""
-    run_role(Serve(role, estate, data, database_url, overlay, name, port))
-
-
-def prepare_command(estate: Estate_, data: Data_, database_url: Url_, overlay: Overlay_ = None) -> None:
-    """Migrate the database and load the estate's tables (started by `hilum up`)."""
-    install_logging("WARNING")
-    try:
-        uvloop.run(prepare(Serve("prepare", estate, data, database_url, overlay)))
-    except (EstateRefused, KeysUnusable, MigrationRefused, OverlayRefused, SecretUnusable) as refused:
-        raise SystemExit(str(refused)) from None
-    except _NO_DATABASE as away:
-        raise SystemExit(
-            f"The database cannot be used: {away}. Check the address, the role and its password."
-        ) from None
 
 
 def reconcile_command(
@@ -95,18 +54,8 @@ def reconcile_command(
     raise typer.Exit(0 if books.reconciled else 1)
 
 
-def main() -> None:
-    """The `hilum` command."""
-    if sys.argv[1:2] in (["serve"], ["prepare"]):
-        # The platform's own processes start often and at once; they need none of the people's commands.
-        inner = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        inner.command("serve")(serve_command)
-        inner.command("prepare")(prepare_command)
-        inner()
-        return
-    from hilum import cli
-    from hilum.app.contract_tests import contract_test_command
-
+def run() -> None:
+    """Every command."""
     commands = cli.application(
         known_connectors=[*CONNECTORS, *AT_HOME], reconcile=reconcile_command, contract_test=contract_test_command
     )

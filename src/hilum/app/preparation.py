@@ -11,15 +11,20 @@ from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now
 from hilum.authoring.estate import Estate
 from hilum.governance.loader import load_estate
-from hilum.governance.overlay import overlaid
+from hilum.governance.overlay import OverlayRefused, overlaid
+from hilum.governance.problems import EstateRefused
 from hilum.masterdata.crosswalks import Crosswalks
 from hilum.runtime import approvals
 from hilum.runtime.policy_versions import put_in_force
 from hilum.runtime.sealing_existing import SealExisting
 from hilum.security.policies import Policies
+from hilum.security.sealing.wrapping import KeysUnusable
 from hilum.security.secrets import SecretUnusable, is_reference, resolve_secret
-from hilum.store.migrations import migrate
+from hilum.store.migrations import MigrationRefused, migrate
 from hilum.store.pool import open_pool
+
+REFUSALS = (EstateRefused, KeysUnusable, MigrationRefused, OverlayRefused, SecretUnusable)
+"""Why a platform does not start, each in words for whoever starts it."""
 
 
 async def prepare(told: Serve) -> None:

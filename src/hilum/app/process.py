@@ -7,14 +7,12 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import uvloop
 
-from hilum.app.intake import serve_intake
 from hilum.app.told import Serve
-from hilum.app.tower import serve_tower
-from hilum.app.worker import serve_worker
 from hilum.authoring.estate import Estate
 from hilum.governance.loader import load_estate
 from hilum.governance.overlay import overlaid
@@ -22,21 +20,36 @@ from hilum.runtime import fault_points
 from hilum.security.logs import install_logging
 from hilum.store.pool import open_pool
 
-
-async def serve_gateway(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
-    """The door for programs; loaded by its own process alone, for it brings much along."""
-    from hilum.app.gateway import open_gateway
-
-    await open_gateway(told, estate, pool, stop)
+Role = Callable[[Serve, Estate, asyncpg.Pool, asyncio.Event], Awaitable[None]]
 
 
-ROLES = {"intake": serve_intake, "worker": serve_worker, "tower": serve_tower, "gateway": serve_gateway}
+def role_of(name: str) -> Role:
+    """What a process does; loaded by that process alone, for each role brings much along that the others do not need."""
+    match name:
+        case "intake":
+            from hilum.app.intake import serve_intake
+
+            return serve_intake
+        case "worker":
+            from hilum.app.worker import serve_worker
+
+            return serve_worker
+        case "tower":
+            from hilum.app.tower import serve_tower
+
+            return serve_tower
+        case "gateway":
+            from hilum.app.gateway import open_gateway
+
+            return open_gateway
+    raise SystemExit(f"{name} is no process of the platform: intake, worker, tower or gateway")
 
 
 def run_role(told: Serve) -> None:
     """One process of the platform, until SIGTERM or the end of its parent."""
     fault_points.obey(os.environ)
     install_logging("INFO")
+    serve = role_of(told.role)
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -53,7 +66,7 @@ def run_role(told: Serve) -> None:
             idle_transaction_timeout_seconds=5.0,  # Less than a peer waits before it takes over.
         )
         try:
-            await ROLES[told.role](told, estate, pool, stop)
+            await serve(told, estate, pool, stop)
         finally:
             await pool.close()
 

@@ -363,7 +363,7 @@ BROKEN = {
     # systems
     "a role that no system plays": (
         remove("systems/erp.toml"),
-        r"hilum.processes.implant_usage:\d+",
+        r"hilum.processes[.a-z_]+:\d+",
         r"Erp\('erp'\) is spoken to, but the estate has no system of that name",
     ),
     "a role without connector": (

@@ -279,7 +279,7 @@ def _read_integrations(loaded: Loaded) -> None:
                     if declare("operations of api", thing.name, thing, loaded.places.variable(vars(module), name)):
                         estate.apis[thing.name] = thing
                         for operation in thing.operations:
-                            for shape in (operation.body, operation.query, operation.answer):
+                            for shape in (operation.body, operation.query, operation.answer, *operation.raises):
                                 if shape is not None and issubclass(shape, Contract):
                                     contract(shape)
                 case type() if issubclass(thing, Contract) and thing is not Contract:

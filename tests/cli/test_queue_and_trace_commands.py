@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,15 @@ def test_status_says_how_it_stands(terminal: Terminal) -> None:
         assert part in shown
     seen = terminal.reads("status")
     assert (seen["verdict"], seen["totals"]["items"], seen["flows"][0]["cases"]["waiting"]) == ("waiting", 3, 3)
+
+
+def test_who_decided_is_who_the_machine_says_and_not_the_environment(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    terminal.gives("queue release 1")
+    assert terminal.recorded("work.released")[0]["actor"] == f"person:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
 def test_status_of_a_platform_without_a_worker_is_broken(database_url: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hilum.authoring import InvalidData, Payer, Refused, Unavailable
+from hilum.authoring.failures import Throttled
 from hilum.connectors.payer_x12 import PayerX12
 from hilum.model.coverage import Coverage, CoverageInquiry
 from hilum.model.identifiers import FacilityCode
@@ -99,7 +100,7 @@ def test_a_payer_that_takes_too_long_is_unavailable(payer: Neighbour) -> None:
 
 def test_a_payer_that_asks_for_a_pause_gets_it(payer: Neighbour) -> None:
     payer.fault("throttled", seconds=30)
-    with pytest.raises(Unavailable) as away:
+    with pytest.raises(Throttled) as away:
         ask(f"{payer.url}/270", inquiry())
     assert away.value.retry_after_seconds == 30
 

@@ -154,3 +154,14 @@ def test_a_start_without_the_key_file_is_refused_in_words_and_makes_no_other(ter
     assert "is missing, and this database is sealed with it" in terminal.says("keys", "status", code=2)
     shown = terminal.says("trace", "m/1/1")
     assert "C-1" in shown and "a letter" not in shown
+
+
+def test_whom_no_policy_lets_administer_keys_destroys_none(terminal: Terminal, tmp_path: Path) -> None:
+    estate = tmp_path / "estate"
+    estate.mkdir()
+    (estate / "estate.toml").write_text('[estate]\nname = "small"\n[terminal]\nroles = ["operator"]\n')
+    before = terminal.json("keys", "status")
+    shred = ("keys", "shred", "--class", "message", "--before", "2030-01-01", "--reason", "none", "--yes", "--json")
+    said = terminal.says(*shred, "--estate", str(estate), code=1)
+    assert "administer" in said
+    assert terminal.json("keys", "status") == before

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from pathlib import Path
 
 import asyncpg
 
-from hilum.audit.access import Access, AccessLog, Tokens
-from hilum.authoring.caller import PERSON, Caller
+from hilum.audit.access import Access, AccessLog
 from hilum.authoring.estate import Estate
 from hilum.cli.platform import now
 from hilum.security.sealing.choice import wrapper_of
@@ -19,14 +16,6 @@ from hilum.security.sealing.wrapping import KeysLost, KeysUnusable
 from hilum.security.secrets import SecretUnusable
 
 
-def at_the_terminal(actor: str = "", purpose: str = "operations") -> Caller:
-    """Who gives a command: ``actor`` as the commands take it, otherwise whose session this is."""
-    name = actor.removeprefix("person:")
-    return Caller(
-        PERSON, name if name else getpass.getuser(), issuer=f"terminal:{socket.gethostname()}", purpose=purpose
-    )
-
-
 async def record(pool: asyncpg.Pool, *accesses: Access) -> None:
     """Record what is about to be shown; NotRecorded, and nothing is shown, when it cannot be."""
     log = AccessLog(pool, "cli", clock=now)
@@ -34,11 +23,16 @@ async def record(pool: asyncpg.Pool, *accesses: Access) -> None:
         await log.record(access)
 
 
-async def keys_at_hand(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Sealer | None:
-    """The platform's sealer, where this terminal may read its keys; None otherwise."""
+async def open_keys(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Sealer:
+    """The platform's sealer; KeysUnusable or SecretUnusable in words where this terminal cannot read its keys."""
     keys, settings = ("file", {}) if estate is None else (estate.protection.keys, estate.protection.settings)
+    return await open_sealer(pool, await wrapper_of(pool, keys, settings, data), now)
+
+
+async def keys_at_hand(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Sealer | None:
+    """The platform's sealer, which makes search tokens too, where this terminal may read its keys; None otherwise."""
     try:
-        return await open_sealer(pool, await wrapper_of(pool, keys, settings, data), now)
+        return await open_keys(pool, data, estate)
     except (KeysLost, KeysUnusable, SecretUnusable):
         return None
 
@@ -49,8 +43,3 @@ async def protection_at_hand(pool: asyncpg.Pool, data: Path, estate: Estate | No
     if sealer is None:
         return None
     return Protection(sealer, estate if estate is not None else Estate(data, "unknown"))
-
-
-async def tokens_of(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Tokens | None:
-    """What makes search tokens of protected values; None where the keys are not at hand."""
-    return await keys_at_hand(pool, data, estate)

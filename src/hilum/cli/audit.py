@@ -28,7 +28,7 @@ from hilum.audit.search import EntryFilter, FoundEntry, find_entries
 from hilum.audit.signing import PUBLIC_KEY, KeyProblem, SignedHead, read_public_key
 from hilum.audit.verifier import Damage, VerifyReport
 from hilum.audit.verify import verify_database
-from hilum.cli.accesses import at_the_terminal, protection_at_hand, record
+from hilum.cli.accesses import protection_at_hand, record
 from hilum.cli.connection import NoDatabase, database
 from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import the_estate
@@ -153,7 +153,7 @@ def export(
 
     async def work(pool: asyncpg.Pool) -> dict[str, Any]:
         await permit(pool, caller, "export", [Resource("AuditLog")], operation="cli.audit.export")
-        await record(pool, Access(at_the_terminal("", "audit"), EXPORT, "cli.audit.export", "AuditLog"))
+        await record(pool, Access(caller, EXPORT, "cli.audit.export", "AuditLog"))
         async with pool.acquire() as connection:
             written = await export_log(connection, file, public_key=key, at=datetime.now(UTC), progress=progress)
         return {"file": str(file), "leaves": written.leaves, "heads": written.heads, "pending": written.pending}
@@ -193,7 +193,9 @@ def list_entries(
         asked = {n: v for n, v in (("subject", subject), ("actor", actor), ("action", action)) if v is not None}
         async with pool.acquire() as connection:
             found = await find_entries(connection, wanted, limit)
-        await record(pool, Access(at_the_terminal("", "audit"), SEARCH, "cli.audit.list", "AuditLog", filter=asked))
+        await record(
+            pool, Access(terminal_caller(data, purpose="audit"), SEARCH, "cli.audit.list", "AuditLog", filter=asked)
+        )
         return found
 
     found = _ask(data, database_url, work)

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 refused, 2 it could not be asked (usage, connection).
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -71,7 +70,9 @@ def set_entry(
     entry = _with(
         data,
         database_url,
-        lambda crosswalks: crosswalks.set(name, code, target, by=_actor(by), facility=facility, valid_from=start),
+        lambda crosswalks: crosswalks.set(
+            name, code, target, by=terminal_caller(data, by).actor, facility=facility, valid_from=start
+        ),
         changing=(name, facility, by),
     )
     _show([entry], as_json)
@@ -93,7 +94,9 @@ def retire_entry(
     entries = _with(
         data,
         database_url,
-        lambda crosswalks: crosswalks.retire(name, code, by=_actor(by), last_day=end, facility=facility),
+        lambda crosswalks: crosswalks.retire(
+            name, code, by=terminal_caller(data, by).actor, last_day=end, facility=facility
+        ),
         changing=(name, facility, by),
     )
     _show(entries, as_json)
@@ -146,12 +149,6 @@ def _with(
     except NoDatabase as missing:
         Console(stderr=True, soft_wrap=True).print(f"[red]no database[/]: {escape(str(missing))}", highlight=False)
         raise typer.Exit(2) from missing
-
-
-def _actor(by: str) -> str:
-    if not by:
-        return f"person:{getpass.getuser()}"
-    return by if by.startswith(("person:", "system:")) else f"person:{by}"
 
 
 def _day(text: str) -> date:

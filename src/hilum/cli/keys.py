@@ -12,6 +12,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from hilum.cli.accesses import open_keys
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -22,16 +24,14 @@ from hilum.cli.platform import (
     ask,
     console,
     now,
-    person,
     print_json,
     refused,
     the_estate,
     usage,
 )
 from hilum.runtime.key_keeping import SHREDDABLE, KeyKeeping, KeyStanding, ShredRefused
-from hilum.security.sealing.choice import wrapper_of
+from hilum.security.decisions import Resource
 from hilum.security.sealing.keyring import DestroyedKeys
-from hilum.security.sealing.sealer import open_sealer
 from hilum.security.sealing.wrapping import KeysUnusable
 from hilum.security.secrets import SecretUnusable
 
@@ -45,13 +45,22 @@ ClassOption = Annotated[
 ]
 
 
-def _keep(data: Path, url: str | None, estate: Path | None, who: str, work: Callable[[KeyKeeping], Awaitable[T]]) -> T:
+def _keep(
+    data: Path,
+    url: str | None,
+    estate: Path | None,
+    who: str,
+    work: Callable[[KeyKeeping], Awaitable[T]],
+    action: str = "administer",
+) -> T:
     known = the_estate(estate, data)
 
+    caller = terminal_caller(data, who, estate=estate)
+
     async def kept(pool: asyncpg.Pool) -> T:
-        keys, settings = ("file", {}) if known is None else (known.protection.keys, known.protection.settings)
-        sealer = await open_sealer(pool, await wrapper_of(pool, keys, settings, data), now)
-        return await work(KeyKeeping(pool, sealer.keyring, actor=person(who), clock=now))
+        await permit(pool, caller, action, [Resource("Key")], operation=f"cli.keys.{action}")
+        sealer = await open_keys(pool, data, known)
+        return await work(KeyKeeping(pool, sealer.keyring, actor=caller.actor, clock=now))
 
     try:
         return ask(data, url, kept)
@@ -76,7 +85,7 @@ def status(
     async def work(keeping: KeyKeeping) -> KeyStanding:
         return await keeping.standing()
 
-    found = _keep(data, database_url, estate, "", work)
+    found = _keep(data, database_url, estate, "", work, "read")
     if as_json:
         print_json(found)
         return

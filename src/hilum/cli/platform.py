@@ -6,7 +6,6 @@ Exit codes: 0 done or found, 1 not found or refused by the business, 2 it could 
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -69,13 +68,6 @@ def ask(data: Path, url: str | None, work: Callable[[asyncpg.Pool], Coroutine[An
         usage(str(failure))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
         usage(f"the database could not be asked: {type(failure).__name__}")
-
-
-def person(name: str) -> str:
-    """The actor that the audit log names: ``person:<login>``."""
-    if not name:
-        return f"person:{getpass.getuser()}"
-    return name if name.startswith("person:") else f"person:{name}"
 
 
 def the_estate(given: Path | None, data: Path) -> Estate | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from hilum.audit.thread_access import items_access
-from hilum.cli.accesses import at_the_terminal, record
+from hilum.cli.accesses import record
 from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
@@ -27,7 +27,6 @@ from hilum.cli.platform import (
     dollars,
     moment,
     now,
-    person,
     print_json,
     refused,
 )
@@ -102,7 +101,7 @@ def show(
     async def work(pool: asyncpg.Pool) -> QueueItem | None:
         async with pool.acquire() as connection:
             found = await read_item(connection, item, now=now(), most_waiting=_MOST_WAITING_SHOWN)
-        await record(pool, items_access(at_the_terminal(), "cli.queue.show", [item] if found is not None else []))
+        await record(pool, items_access(terminal_caller(data), "cli.queue.show", [item] if found is not None else []))
         return found
 
     found = ask(data, database_url, work)
@@ -146,7 +145,7 @@ def assign(
 
     Example: hilum queue assign 3 maria
     """
-    actor = person(who)
+    actor = terminal_caller(data, who).actor
 
     async def work(connection: asyncpg.Connection) -> None:
         await work_items.assign(connection, item, assignee=to, now=now(), actor=actor)
@@ -168,7 +167,7 @@ def release(
 
     Example: hilum queue release 3
     """
-    actor = person(who)
+    actor = terminal_caller(data, who).actor
 
     async def work(connection: asyncpg.Connection) -> list[str]:
         return await work_items.release(connection, item, now=now(), actor=actor, subject=_subject(case))
@@ -195,7 +194,7 @@ def skip(
 
     Example: hilum queue skip 3 --reason "Test patient, entered in production by mistake"
     """
-    actor = person(who)
+    actor = terminal_caller(data, who).actor
     if not reason.strip():
         refused("a skip needs a reason: it is what an auditor reads")
 
@@ -214,7 +213,7 @@ def _list(data: Path, url: str | None, as_json: bool, queue: str | None, limit: 
     async def work(pool: asyncpg.Pool) -> list[QueueLine]:
         async with pool.acquire() as connection:
             lines = await list_items(connection, queue=queue, closed=closed, limit=limit, now=now())
-        await record(pool, items_access(at_the_terminal(), "cli.queue.list", [line.id for line in lines]))
+        await record(pool, items_access(terminal_caller(data), "cli.queue.list", [line.id for line in lines]))
         return lines
 
     items = ask(data, url, work)

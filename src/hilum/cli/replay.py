@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hilum.audit.access import REPLAY, Access
-from hilum.cli.accesses import at_the_terminal, record
+from hilum.cli.accesses import record
 from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
@@ -25,7 +25,6 @@ from hilum.cli.platform import (
     instant,
     moment,
     now,
-    person,
     print_json,
     refused,
     usage,
@@ -82,18 +81,21 @@ def request(
     if not reason.strip():
         usage("--reason says nothing: it is what an auditor reads")
     selection = replay.Selection(subject, system, type, status, instant(since, "--since"), instant(until, "--until"))
-    actor = person(who)
     caller = terminal_caller(data, who)
 
     async def work(pool: asyncpg.Pool) -> JobDetail | None:
         await permit(pool, caller, "create", [Resource("Replay")], operation="cli.replay.request")
         async with pool.acquire() as connection:
             job = await replay.request(
-                connection, selection, dry_run=not go, rate_per_second=rate, actor=actor, reason=reason, now=now()
+                connection,
+                selection,
+                dry_run=not go,
+                rate_per_second=rate,
+                actor=caller.actor,
+                reason=reason,
+                now=now(),
             )
-        accessed = Access(
-            at_the_terminal(actor), REPLAY, "cli.replay.request", "Replay", (f"r/{job}",), detail={"dry_run": not go}
-        )
+        accessed = Access(caller, REPLAY, "cli.replay.request", "Replay", (f"r/{job}",), detail={"dry_run": not go})
         await record(pool, accessed)
         async with pool.acquire() as connection:
             return await _awaited(connection, job, wait)
@@ -200,7 +202,7 @@ def cancel(
     async def work(pool: asyncpg.Pool) -> bool:
         await permit(pool, caller, "update", [Resource("Replay", str(job))], operation="cli.replay.cancel")
         async with pool.acquire() as connection:
-            return await replay.cancel(connection, job, actor=person(who), now=now())
+            return await replay.cancel(connection, job, actor=caller.actor, now=now())
 
     if not ask(data, database_url, work):
         refused(f"replay {job} does not run: it has ended, or there is none of this number; see `hilum replay list`")

@@ -25,7 +25,6 @@ from hilum.cli.platform import (
     dollars,
     moment,
     now,
-    person,
     print_json,
     refused,
     the_estate,
@@ -207,9 +206,9 @@ def resume(
 def _hold(
     name: str, who: str, estate: EstateOption, data: DataOption, database_url: UrlOption, as_json: bool, *, held: bool
 ) -> None:
-    actor = person(who)
     known = the_estate(estate, data)
     caller = terminal_caller(data, who, estate=estate)
+    actor = caller.actor
 
     async def work(pool: asyncpg.Pool) -> list[str]:
         await permit(pool, caller, "administer", [Resource("System", name)], operation="cli.system.hold")

@@ -16,7 +16,8 @@ from hilum.audit.lookup import beginnings
 from hilum.audit.thread_access import addresses_of
 from hilum.audit.veil import PROTECTED_KINDS
 from hilum.audit.who_saw import Seen, sought_marks, subject_marks, who_saw
-from hilum.cli.accesses import at_the_terminal, record, tokens_of
+from hilum.cli.accesses import keys_at_hand, record
+from hilum.cli.permission import terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -74,9 +75,9 @@ def who_saw_command(
     known = the_estate(estate, data)
 
     async def work(pool: asyncpg.Pool) -> list[Seen]:
-        tokens = await tokens_of(pool, data, known)
+        tokens = await keys_at_hand(pool, data, known)
         asked = Access(
-            at_the_terminal(who, "audit"), SEARCH, "cli.audit.who-saw", "AccessLog",
+            terminal_caller(data, who, purpose="audit", estate=estate), SEARCH, "cli.audit.who-saw", "AccessLog",
             filter={n: v for n, v in (("subject", subject), ("person", actor), ("kind", kind)) if v is not None},
             sought={} if patient is None else {k: sought(k, patient, tokens) for k in sorted(PROTECTED_KINDS)},
         )  # fmt: skip

@@ -6,17 +6,18 @@ with it, so that nobody fetches first and filters afterwards. Fields are the nam
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
-class Where:
+class Where(ABC):
     """A condition. Compose with ``all_of``, ``any_of`` and ``negated``, which simplify as they go."""
 
+    @abstractmethod
     def matches(self, attributes: Mapping[str, Any]) -> bool:
         """Whether a record with these attributes satisfies the condition; a missing attribute satisfies nothing."""
-        raise NotImplementedError
 
     def fields(self) -> frozenset[str]:
         """The attributes the condition looks at."""

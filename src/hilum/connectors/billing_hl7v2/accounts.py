@@ -13,21 +13,18 @@ import httpx2
 import orjson
 
 from hilum.authoring.api import Page, PageRequest
-from hilum.authoring.failures import Refused, Throttled, Unavailable
+from hilum.authoring.failures import Refused
 from hilum.authoring.paging import cursor_after, position_in, size_of
-from hilum.connectors.vendor_answers import wait_seconds
+from hilum.connectors.asking import exchange
 from hilum.model.identifiers import AccountNumber, FacilityCode
 from hilum.model.money import Money
 from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
 from hilum.model.where import Nothing, Where
 from hilum.model.where_json import as_json
-from hilum.security.egress_http import why_refused
 
 _LIST = "patient-accounts"
 _HANDLE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What may stand in an address: anything else, escaped or not, could name another of billing's resources."""
-
-_LATER = frozenset({408, 425, 429})
 
 
 class BillingAccounts:
@@ -99,16 +96,7 @@ class BillingAccounts:
 
     async def _asked(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """An answer of 200, or of 404 for what is not there."""
-        try:
-            answer = await self._http.request(method, path, **request)
-        except httpx2.TimeoutException as error:
-            raise Unavailable(self._system, f"no answer in time ({type(error).__name__})") from None
-        except httpx2.TransportError as error:
-            reason = why_refused(error) or f"connection failed ({type(error).__name__})"
-            raise Unavailable(self._system, reason) from None
-        if answer.status_code >= 500 or answer.status_code in _LATER:
-            kind = Throttled if answer.status_code == 429 else Unavailable
-            raise kind(self._system, f"answered {answer.status_code}", wait_seconds(answer.headers))
+        answer = await exchange(self._http, self._system, method, path, **request)
         if not answer.is_success and answer.status_code != 404:
             raise Refused(f"{self._system} answered {answer.status_code} when its accounts were read")
         return answer

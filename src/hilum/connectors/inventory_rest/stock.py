@@ -8,19 +8,16 @@ import httpx2
 import orjson
 
 from hilum.authoring.api import Page, PageRequest
-from hilum.authoring.failures import Refused, StockBelowZero, Throttled, Unavailable
+from hilum.authoring.failures import Refused, StockBelowZero, Unavailable
+from hilum.connectors.asking import exchange
 from hilum.connectors.inventory_rest import description
 from hilum.connectors.inventory_rest.positions import Positions
-from hilum.connectors.vendor_answers import wait_seconds
 from hilum.model.identifiers import ItemNumber, LocationCode
 from hilum.model.supply import InventoryPosition, Movement, Shelf
 from hilum.model.where import Where
-from hilum.security.egress_http import why_refused
 
 INSUFFICIENT = "insufficient"
 """The last part of the problem type by which the platform says that a shelf holds less than was to be taken."""
-
-_LATER = frozenset({408, 425, 429})
 
 
 class InventoryRest:
@@ -108,17 +105,7 @@ class InventoryRest:
         await self._http.aclose()
 
     async def _ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        try:
-            answer = await self._http.request(method, path, **request)
-        except httpx2.TimeoutException as error:
-            raise Unavailable(self._system, f"no answer in time ({type(error).__name__})") from None
-        except httpx2.TransportError as error:
-            reason = why_refused(error) or f"connection failed ({type(error).__name__})"
-            raise Unavailable(self._system, reason) from None
-        if answer.status_code >= 500 or answer.status_code in _LATER:
-            kind = Throttled if answer.status_code == 429 else Unavailable
-            raise kind(self._system, f"answered {answer.status_code}", wait_seconds(answer.headers))
-        return answer
+        return await exchange(self._http, self._system, method, path, **request)
 
     def _content(self, answer: httpx2.Response, movement: Movement) -> Any:
         if answer.is_success:

@@ -13,14 +13,13 @@ from typing import ClassVar
 import httpx2
 
 from hilum.authoring.failures import InvalidData, Refused, Unavailable
+from hilum.connectors.asking import exchange
 from hilum.formats import x12
 from hilum.formats.canonical import Acknowledgement, EligibilityAnswer, EligibilityInquiry, Identifier, Party
 from hilum.formats.findings import FormatError
 from hilum.model.coverage import Coverage, CoverageBenefit, CoverageInquiry
-from hilum.security.egress_http import why_refused
 
 MEDIA_TYPE = "application/edi-x12"
-_LATER = frozenset({408, 425, 429})
 _AGAIN = frozenset({"42", "80"})
 """Element 901: unable to respond at the current time; no response received within the payer's own limit."""
 
@@ -132,19 +131,7 @@ class PayerX12:
         return content
 
     async def _request(self, method: str, body: bytes) -> httpx2.Response:
-        try:
-            answer = await self._http.request(method, self._url, content=body)
-        except httpx2.TimeoutException as error:
-            raise Unavailable(self._system, f"no answer in time ({type(error).__name__})") from None
-        except httpx2.TransportError as error:
-            reason = why_refused(error) or f"connection failed ({type(error).__name__})"
-            raise Unavailable(self._system, reason) from None
-        if answer.status_code >= 500 or answer.status_code in _LATER:
-            after = answer.headers.get("retry-after", "")
-            raise Unavailable(
-                self._system, f"answered {answer.status_code}", float(after) if after.isdecimal() else None
-            )
-        return answer
+        return await exchange(self._http, self._system, method, self._url, content=body)
 
     def _coverage(self, answer: EligibilityAnswer, reference: str) -> Coverage:
         if any(reason.partition(":")[0] in _AGAIN for reason in answer.rejections):

@@ -145,6 +145,7 @@ def _detail(access: Access, subjects: list[str]) -> dict[str, Any]:
         "sought": dict(access.sought),
         "peer": _speakable(access.peer) if access.peer else "",
         "issuer": caller.issuer,
+        "by": caller.login,
         "session": session_mark(caller.session) if caller.session else "",
         "trace": caller.trace_id,
         "purpose": caller.purpose,

@@ -14,11 +14,14 @@ from typing import Any
 
 import orjson
 
+from hilum.authoring.caller import Actor
+
 VERSION = 1
 MESSAGE_ACCEPTED = "message.accepted"
 """Detail: ``sha256``, the hexadecimal digest of the message's raw bytes. Subject: ``m/<shard>/<seq>`` of the message."""
 MESSAGE_EXPIRED = "message.expired"
-"""Detail: ``through_seq``. Subject: ``m/<shard>``. Retention removed the shard's messages up to and including it."""
+"""Detail: ``through_seq``. Subject: ``m/<shard>``. Retention removed the shard's messages up to and including it; with
+``from_seq`` only those from there, which a wrong clock had dated."""
 
 _ACTOR = re.compile(r"(system|person|service|webhook|anonymous):[^\s\x00-\x1f\x7f]{1,200}")
 _ACTION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -36,7 +39,8 @@ class Entry:
 
     ``actor`` is ``system:<part>``, ``person:<login>`` or another kind of caller (``service:ap-bot``); ``action`` is
     dotted, noun first (``message.accepted``); ``subject`` is the thing's address, up to 500 characters (``m/0/123``);
-    ``detail`` holds strings, integers up to 2**53, booleans, nulls, lists and objects of these.
+    ``detail`` holds strings, integers up to 2**53, booleans, nulls, lists and objects of these. What was done at the
+    terminal gets the login it was done through as ``by``, whomever ``--as`` names.
     """
 
     at: datetime
@@ -55,7 +59,8 @@ class Entry:
             raise MalformedEntry(f"action {self.action!r} is not dotted lower case such as message.accepted")
         if not _SUBJECT.fullmatch(self.subject):
             raise MalformedEntry("the subject must be 1 to 500 characters without control characters")
-        return entry_bytes(at_text(self.at), self.actor, self.action, self.subject, canonical_detail(self.detail))
+        detail = {**self.detail, "by": self.actor.login} if isinstance(self.actor, Actor) else self.detail
+        return entry_bytes(at_text(self.at), self.actor, self.action, self.subject, canonical_detail(detail))
 
 
 def at_text(at: datetime) -> str:

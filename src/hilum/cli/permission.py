@@ -50,7 +50,7 @@ def terminal_caller(data: Path, actor: str = "", purpose: str = "operations", es
     places = facilities if spec.facilities is None else spec.facilities
     return Caller(
         PERSON, name, issuer=f"terminal:{socket.gethostname()}", roles=frozenset(spec.people.get(name, spec.roles)),
-        facilities=frozenset(places), purpose=purpose,
+        facilities=frozenset(places), purpose=purpose, login=f"{PERSON}:{who}",
     )  # fmt: skip
 
 

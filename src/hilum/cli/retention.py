@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from hilum.audit.evidence.scope import NoPeriod, period_bounds
 from hilum.audit.signing import PUBLIC_KEY, KeyProblem, read_public_key
 from hilum.audit.veil import PROTECTED_KINDS
+from hilum.authoring.estate import Estate
 from hilum.cli.accesses import keys_at_hand
 from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
@@ -35,11 +36,12 @@ from hilum.cli.platform import (
     usage,
 )
 from hilum.runtime import legal_holds
+from hilum.runtime.approvals import Names
 from hilum.runtime.legal_holds import HoldRefused, LegalHold
 from hilum.runtime.purge_certificates import PurgeCertificate, certificates
 from hilum.security.decisions import Resource
 from hilum.security.sealing.protected import Protection
-from hilum.store.partitions import partitions
+from hilum.store.partitions import default_days, partitions
 
 hold_app = typer.Typer(name="hold", help="Keep from being purged what a dispute may need.", no_args_is_help=True)
 retention_app = typer.Typer(
@@ -155,16 +157,20 @@ def lift(
     database_url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask for a hold to be lifted; a second person who gives the same command lifts it.
+    """Ask for a hold to be lifted; a second person who gives the same command, at a login of their own, lifts it.
 
     Example: hilum hold lift 3 --reason settled
     """
     caller = terminal_caller(data, who, purpose="audit", estate=estate)
+    known = the_estate(estate, data)
+    behind = Names(known if known is not None else Estate(data, "unknown")).behind_caller(caller)
 
     async def work(pool: asyncpg.Pool) -> LegalHold:
         await permit(pool, caller, "administer", [Resource("AuditLog")], operation="cli.hold.lift")
         async with pool.acquire() as connection:
-            return await legal_holds.lift(connection, hold, reason=reason, actor=caller.actor, now=now())
+            return await legal_holds.lift(
+                connection, hold, reason=reason, actor=caller.actor, now=now(), behind=behind
+            )
 
     changed = _held(data, database_url, work)
     if as_json:
@@ -197,7 +203,8 @@ def status(
 
     async def work(pool: asyncpg.Pool) -> dict[str, Any]:
         async with pool.acquire() as connection:
-            days = [day for _, _, day in await partitions(connection)]
+            standing = [*await partitions(connection), *await default_days(connection, date.max)]
+            days = [day for _, _, day in standing]
             held = await legal_holds.holds(connection)
             last = await certificates(connection, limit=1)
         return {

@@ -15,7 +15,16 @@ from hilum.authoring.estate import Estate
 from hilum.authoring.failures import InvalidData, Unavailable
 from hilum.authoring.platform import Submitted
 from hilum.runtime.intake import Intake, Receipt
-from hilum.runtime.reception import DUPLICATE, PreparedEvent, Reception, ordering_of, prepare
+from hilum.runtime.reception import (
+    API,
+    DUPLICATE,
+    REFUSED,
+    PreparedEvent,
+    Reception,
+    came_by_api,
+    ordering_of,
+    prepare,
+)
 
 T = TypeVar("T")
 
@@ -44,15 +53,18 @@ class OwnPlatform:
     async def submit(self, fact: Contract, *, source: str, actor: str) -> Submitted:
         event = self._prepared(fact, source)
         raw = event.payload
-        reception = Reception(source, "api", actor, raw, sha256(raw).digest(), type=event.type, events=[event])
+        reception = Reception(source, API, actor, raw, sha256(raw).digest(), type=event.type, events=[event])
         try:
             receipt: Receipt = await self._intake.submit(reception, lambda receipt: receipt)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as away:
             raise Unavailable("store", type(away).__name__) from away
+        if receipt.status == REFUSED:
+            # The bytes are kept as evidence; that they were taken in would be untrue.
+            raise InvalidData(type(fact).type_name(), str(receipt.reception.problem))
         return Submitted(receipt.subject, receipt.status == DUPLICATE)
 
     def _prepared(self, fact: Contract, source: str) -> PreparedEvent:
-        event = prepare(fact, ordering_of(self._estate, type(fact)), f"api:{source}@{type(fact).contract_version}")
+        event = prepare(fact, ordering_of(self._estate, type(fact)), came_by_api(source, type(fact)))
         if not event.identities:
             raise InvalidData(type(fact).type_name(), "none of its identities is complete")
         return event

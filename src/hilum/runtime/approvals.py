@@ -73,6 +73,10 @@ class Names:
             return frozenset({actor}) if owner is None else frozenset({actor, self._person(owner)})
         return frozenset({self._person(name)})
 
+    def behind_caller(self, caller: Caller) -> frozenset[str]:
+        """Everyone who acts when this caller does: at the terminal also whoever's login it is, whomever they name."""
+        return self.behind(caller.actor) | (self.behind(caller.login) if caller.login else frozenset())
+
     def _person(self, name: str) -> str:
         bare = name.removeprefix(f"{PERSON}:").casefold()
         return self._one.get(bare, f"{PERSON}:{bare}")
@@ -106,10 +110,11 @@ async def request(
         state = EXPIRED if waiting["expires_at"] <= now else WITHDRAWN
         await _settle(connection, waiting["id"], state, caller.actor, now, {"replaced_by": digest})
     made_by = sorted({caller.actor, *authors})
+    behind = names.behind_caller(caller).union(*(names.behind(actor) for actor in made_by))
     row = await connection.fetchrow(
         """INSERT INTO hilum.approval (kind, subject, digest, requested_by, authors, attributes, quorum, requested_at,
                                        expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *""",
-        kind, subject, digest, caller.actor, sorted({who for actor in made_by for who in names.behind(actor)}),
+        kind, subject, digest, caller.actor, sorted(behind),
         orjson.dumps(dict(attributes)).decode(), quorum, now, expires_at,
     )  # fmt: skip
     detail = {"kind": kind, "subject": subject, "digest": digest, "quorum": quorum, "authors": made_by}
@@ -136,10 +141,16 @@ async def decide(
     row = await connection.fetchrow("SELECT * FROM hilum.approval WHERE id = $1 FOR UPDATE", approval)
     if row is None:
         raise ApprovalRefused(f"there is no approval {approval}")
+    voice = names.behind(caller.actor)
     before = await connection.fetchrow(
-        "SELECT approves FROM hilum.approval_decision WHERE approval = $1 AND decided_by = ANY($2)",
-        approval, sorted(names.behind(caller.actor)),
+        """SELECT decided_by, approves FROM hilum.approval_decision
+            WHERE approval = $1 AND (decided_by = ANY($2) OR behind && $2) ORDER BY decided_by = ANY($3) DESC LIMIT 1""",
+        approval, sorted(names.behind_caller(caller)), sorted(voice),
     )  # fmt: skip
+    if before is not None and before["decided_by"] not in voice:
+        raise ApprovalRefused(
+            f"{caller.login} has decided approval {approval} before, as {before['decided_by']}; one login is one voice"
+        )
     if before is not None and before["approves"] == approves and row["digest"] == digest:
         return await _approval(connection, row)
     if before is not None:
@@ -156,8 +167,9 @@ async def decide(
         )
     _separate(row, caller, policies, names)
     await connection.execute(
-        "INSERT INTO hilum.approval_decision (approval, decided_by, approves, reason, at) VALUES ($1, $2, $3, $4, $5)",
-        approval, min(names.behind(caller.actor)), approves, reason, now,
+        """INSERT INTO hilum.approval_decision (approval, decided_by, approves, reason, at, behind)
+           VALUES ($1, $2, $3, $4, $5, $6)""",
+        approval, min(voice), approves, reason, now, sorted(names.behind_caller(caller)),
     )  # fmt: skip
     detail = {"digest": digest, "reason": reason, "policy_version": policies.version}
     action = "approval.given" if approves else "approval.refused"
@@ -172,7 +184,7 @@ async def decide(
 
 def _separate(row: asyncpg.Record, caller: Caller, policies: Policies, names: Names) -> None:
     """ApprovalRefused unless this person may decide and has no part in what is decided."""
-    part = names.behind(caller.actor) & frozenset(row["authors"])
+    part = names.behind_caller(caller) & frozenset(row["authors"])
     if caller.kind != PERSON:
         raise ApprovalRefused(f"{caller.actor} is no person; an approval is a person's judgement")
     if part:

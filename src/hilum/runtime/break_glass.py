@@ -53,6 +53,8 @@ class Grant:
     reviewed_by: str | None
     justified: bool | None
     finding: str | None
+    behind: tuple[str, ...] = ()
+    """Everyone who acted when it was asked for, by all their names and the terminal's login: none of them reviews it."""
 
     def in_force(self, at: datetime) -> bool:
         return self.ended_at is None and at < self.expires_at
@@ -90,9 +92,10 @@ async def ask(
         if other.facility == facility and other.resource in (None, resource):
             raise BreakGlassRefused(f"grant {other.id} for {facility} is in force until {other.expires_at:%H:%M} UTC")
     number: int = await connection.fetchval(
-        """INSERT INTO hilum.break_glass (person, reason, purpose, facility, resource, told, granted_at, expires_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id""",
+        """INSERT INTO hilum.break_glass (person, reason, purpose, facility, resource, told, granted_at, expires_at, behind)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id""",
         caller.actor, reason.strip(), purpose, facility, resource, second, now, now + timedelta(minutes=lasts),
+        sorted(Names(estate).behind_caller(caller)),
     )  # fmt: skip
     item = await _alert(connection, number, caller, facility, spec.queue, spec.review_hours, estate, now)
     await connection.execute("UPDATE hilum.break_glass SET work_item = $2 WHERE id = $1", number, item)
@@ -135,7 +138,7 @@ def _refuse_unfit(
         raise BreakGlassRefused(f"a grant lasts at most {spec.minutes} minutes, not {minutes}")
     if resource is not None and resource not in policies.vocabulary.attributes:
         raise BreakGlassRefused(f"the policies know no resource {resource!r}")
-    if told is not None and Names(estate).behind(told) & Names(estate).behind(caller.actor):
+    if told is not None and Names(estate).behind(told) & Names(estate).behind_caller(caller):
         raise BreakGlassRefused("the second person is somebody else")
 
 
@@ -184,7 +187,7 @@ async def of_person(connection: asyncpg.Connection, actor: str, *, now: datetime
         "SELECT * FROM hilum.break_glass WHERE person = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id DESC",
         actor, now,
     )  # fmt: skip
-    return [Grant(**row) for row in rows]
+    return [_grant(row) for row in rows]
 
 
 async def used(
@@ -240,8 +243,8 @@ async def review(
         raise BreakGlassRefused(f"grant {number} was reviewed by {grant.reviewed_by}")
     if grant.in_force(now):
         raise BreakGlassRefused(f"grant {number} is in force until {grant.expires_at:%H:%M} UTC; end it first")
-    if caller.kind != PERSON or names.behind(caller.actor) & names.behind(grant.person):
-        raise BreakGlassRefused(f"{caller.actor} had the grant, so somebody else reviews it")
+    if caller.kind != PERSON or names.behind_caller(caller) & (names.behind(grant.person) | frozenset(grant.behind)):
+        raise BreakGlassRefused(f"{caller.actor} had the grant or asked for it, so somebody else reviews it")
     about = Resource("BreakGlass", str(number), {"facility": grant.facility, "author": grant.person})
     asked = explain(policies, caller, "acknowledge", about)
     if not asked.decision:
@@ -262,7 +265,7 @@ async def read(connection: asyncpg.Connection, number: int) -> Grant:
     row = await connection.fetchrow("SELECT * FROM hilum.break_glass WHERE id = $1", number)
     if row is None:
         raise BreakGlassRefused(f"there is no grant {number}")
-    return Grant(**row)
+    return _grant(row)
 
 
 async def grants(connection: asyncpg.Connection, *, unreviewed: bool = False, limit: int = 100) -> list[Grant]:
@@ -272,14 +275,18 @@ async def grants(connection: asyncpg.Connection, *, unreviewed: bool = False, li
         unreviewed,
         limit,
     )
-    return [Grant(**row) for row in rows]
+    return [_grant(row) for row in rows]
 
 
 async def _locked(connection: asyncpg.Connection, number: int) -> Grant:
     row = await connection.fetchrow("SELECT * FROM hilum.break_glass WHERE id = $1 FOR UPDATE", number)
     if row is None:
         raise BreakGlassRefused(f"there is no grant {number}")
-    return Grant(**row)
+    return _grant(row)
+
+
+def _grant(row: asyncpg.Record) -> Grant:
+    return Grant(**{**row, "behind": tuple(row["behind"])})
 
 
 def address(number: int) -> str:

@@ -38,6 +38,8 @@ class LegalHold:
     lift_asked_at: datetime | None
     lifted_by: str | None
     lifted_at: datetime | None
+    lift_asked_behind: tuple[str, ...] = ()
+    """Everyone who acted when its lifting was asked for; none of them confirms it."""
 
     @property
     def state(self) -> str:
@@ -87,8 +89,15 @@ async def place(
     return number
 
 
-async def lift(connection: asyncpg.Connection, number: int, *, reason: str, actor: str, now: datetime) -> LegalHold:
-    """Ask for a hold to be lifted or, as another person than who asked, lift it. HoldRefused says what stands in the way."""
+async def lift(
+    connection: asyncpg.Connection, number: int, *, reason: str, actor: str, now: datetime,
+    behind: frozenset[str] = frozenset(),
+) -> LegalHold:  # fmt: skip
+    """Ask for a hold to be lifted or, as another person than who asked, lift it. HoldRefused says what stands in the way.
+
+    ``behind`` is everyone who acts when ``actor`` does (``approvals.Names.behind_caller``).
+    """
+    acting = behind | {actor}
     if not reason.strip():
         raise HoldRefused("Lifting a hold needs a reason: what it kept is purged afterwards.")
     async with connection.transaction():
@@ -98,12 +107,16 @@ async def lift(connection: asyncpg.Connection, number: int, *, reason: str, acto
             raise HoldRefused(f"Hold {number} was lifted by {hold.lifted_by} at {hold.lifted_at:%Y-%m-%d %H:%M} UTC.")
         if hold.lift_asked_by is None:
             await connection.execute(
-                "UPDATE hilum.legal_hold SET lift_asked_by = $2, lift_reason = $3, lift_asked_at = $4 WHERE id = $1",
-                number, actor, reason, now,
+                """UPDATE hilum.legal_hold SET lift_asked_by = $2, lift_reason = $3, lift_asked_at = $4, lift_asked_behind = $5
+                    WHERE id = $1""",
+                number, actor, reason, now, sorted(acting),
             )  # fmt: skip
             action = "hold.lift_asked"
-        elif hold.lift_asked_by == actor:
-            raise HoldRefused(f"{actor} asked for hold {number} to be lifted; another person has to confirm it.")
+        elif acting & {hold.lift_asked_by, *hold.lift_asked_behind}:
+            raise HoldRefused(
+                f"{hold.lift_asked_by} asked for hold {number} to be lifted; another person has to confirm it, at a login of "
+                "their own."
+            )
         else:
             await connection.execute(
                 "UPDATE hilum.legal_hold SET lifted_by = $2, lifted_at = $3 WHERE id = $1", number, actor, now
@@ -117,7 +130,7 @@ async def withdraw(connection: asyncpg.Connection, number: int, *, actor: str, n
     """Take back what was asked: the hold stays in force. HoldRefused when nobody asked, or it was lifted."""
     async with connection.transaction():
         changed = await connection.fetchval(
-            """UPDATE hilum.legal_hold SET lift_asked_by = NULL, lift_reason = NULL, lift_asked_at = NULL
+            """UPDATE hilum.legal_hold SET lift_asked_by = NULL, lift_reason = NULL, lift_asked_at = NULL, lift_asked_behind = '{}'
                 WHERE id = $1 AND lifted_at IS NULL AND lift_asked_by IS NOT NULL RETURNING 1""",
             number,
         )
@@ -140,7 +153,8 @@ async def _hold(connection: asyncpg.Connection, number: int) -> LegalHold:
 
 
 def _from_row(row: asyncpg.Record) -> LegalHold:
-    return LegalHold(**{**dict(row), "key_values": tuple(row["key_values"])})
+    lists = {name: tuple(row[name]) for name in ("key_values", "lift_asked_behind")}
+    return LegalHold(**{**dict(row), **lists})
 
 
 _BY_KEY = """EXISTS (SELECT FROM hilum.business_key AS k WHERE k.value = ANY($1::text[]) AND (

@@ -26,6 +26,8 @@ from hilum.model.identifiers import Identifier
 log = logging.getLogger(__name__)
 
 ACCEPTED, DUPLICATE, REFUSED = "accepted", "duplicate", "refused"
+API = "api"
+"""The transport of facts that an operation took in: their bytes are the event itself, and no mapping read them."""
 
 
 @dataclass(slots=True)
@@ -215,8 +217,28 @@ class Reader:
             reception.problem = _invalid(error, shape)
         return reception
 
-    def again(self, system: str, kind: str, raw: bytes, transport: str, peer: str) -> Reception:
-        """Read stored bytes anew, as a replay does, whatever transport brought them first."""
+    def fact(self, source: str, kind: str, raw: bytes, transport: str, peer: str) -> Reception:
+        """Read a fact that an operation of the API ``source`` took in, by today's contract of this name."""
+        reception = Reception(source, transport, peer, raw, sha256(raw).digest(), type=kind)
+        contract = self._estate.contracts.get(kind)
+        if contract is None:
+            reception.problem = Problem("200", f"the estate has no contract {kind or 'of this name'}", unsupported=True)
+            return reception
+        try:
+            event = self._prepared[contract].event(contract.model_validate_json(raw), came_by_api(source, contract))
+        except ValidationError as error:
+            reception.problem = _invalid(error, contract)
+            return reception
+        if not event.identities:
+            reception.problem = _unidentified(event)
+            return reception
+        reception.events = [event]
+        return reception
+
+    def again(self, system: str, kind: str, raw: bytes, transport: str, peer: str, *, first: str = "") -> Reception:
+        """Read stored bytes anew, as a replay does. ``first`` is the transport that brought them, where it is known."""
+        if first == API or (not first and system not in self._estate.systems):
+            return self.fact(system, kind, raw, transport, peer)
         spec = self._estate.systems.get(system)
         if spec is not None and raw.lstrip()[:1] == b"{":
             of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.folder
@@ -246,12 +268,20 @@ class Reader:
         else:
             for event in prepared:
                 if not event.identities:
-                    reception.problem = Problem(
-                        "101",
-                        f"event {event.type} has none of its identities, so a resend could not be told from a second fact",
-                    )
+                    reception.problem = _unidentified(event)
                     return
             reception.events = prepared
+
+
+def _unidentified(event: PreparedEvent) -> Problem:
+    return Problem(
+        "101", f"event {event.type} has none of its identities, so a resend could not be told from a second fact"
+    )
+
+
+def came_by_api(source: str, contract: type[Contract]) -> str:
+    """What stands in the place of a mapping's name for a fact that an API took in: ``api:mobile@1``."""
+    return f"{API}:{source}@{contract.contract_version}"
 
 
 def prepare(event: Contract, ordering: str, mapping: str) -> PreparedEvent:

@@ -33,6 +33,7 @@ from hilum.store.sealed import NotOurs, Shredded
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30.0
+REPLAYED = "replay"  # The transport of the copies that a replay takes in.
 _Result = tuple[str, str | None, str]  # What changed, the copy, and a sentence.
 SELECTION_FIELDS = frozenset({"subject", "system", "type", "status", "since", "until"})
 
@@ -221,7 +222,7 @@ class Replayer:
 
     async def _message(self, shard: int, seq: int, subject: str, *, dry_run: bool) -> _Result:
         row = await self._pool.fetchrow(
-            "SELECT system, type, raw FROM message WHERE shard = $1 AND seq = $2", shard, seq
+            "SELECT system, type, raw, transport, copy_of FROM message WHERE shard = $1 AND seq = $2", shard, seq
         )
         if row is None:
             return "refused", None, "there is no such message, or it is past its retention; its facts remain known"
@@ -229,7 +230,8 @@ class Replayer:
             raw = await self._protection.sealer.opened(row["raw"], sealed_places.message_raw(shard, seq))
         except (Shredded, NotOurs) as closed:
             return "refused", None, str(closed)
-        reception = self._reader.again(row["system"], row["type"], raw, "replay", "")
+        first = await self._first_came_by(row["transport"], row["copy_of"])
+        reception = self._reader.again(row["system"], row["type"], raw, REPLAYED, "", first=first)
         reception.copy_of = subject
         if reception.problem is not None:
             return "refused", None, str(reception.problem)
@@ -246,6 +248,21 @@ class Replayer:
         if not fresh:
             return "none", receipt.subject, "every fact is known"
         return "new_event", receipt.subject, f"made {words}"
+
+    async def _first_came_by(self, transport: str, copy_of: str | None) -> str:
+        """The transport that brought the bytes at first, however often they were replayed; empty when that is forgotten."""
+        while transport == REPLAYED:
+            address = _ADDRESS.fullmatch(copy_of) if copy_of is not None else None
+            row = None
+            if address is not None:
+                row = await self._pool.fetchrow(
+                    "SELECT transport, copy_of FROM message WHERE shard = $1 AND seq = $2",
+                    int(address["shard"]), int(address["seq"]),
+                )  # fmt: skip
+            if row is None:
+                return ""
+            transport, copy_of = row
+        return transport
 
     async def _event(self, shard: int, seq: int, *, dry_run: bool) -> _Result:
         row = await self._pool.fetchrow("SELECT * FROM event WHERE shard = $1 AND seq = $2", shard, seq)

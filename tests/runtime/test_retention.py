@@ -248,6 +248,90 @@ def test_the_events_of_open_cases_stay_with_their_key(tell: Callable[[Story], No
     tell(story)
 
 
+# --- what a wrong clock dated ------------------------------------------------------------------------------------
+
+WRONG_CLOCK = datetime(2021, 1, 1, 3, 0, tzinfo=UTC)
+
+
+async def dated_wrong(house: House, *usages: str) -> list[str]:
+    """Messages that an intake took in while its machine believed it was 2021: no partition is of that day."""
+    house.clock.at = WRONG_CLOCK
+    found = []
+    for usage in usages:
+        reception = house.reader.hl7("ehr", "mllp", "10.20.0.7", dft(f"MSG-{usage}", usage, "IMP-1001", "6200.00"))[0]
+        found.append((await house.intake.submit(reception, lambda r: r)).subject)
+    house.clock.at = MARCH_2
+    return found
+
+
+def test_what_a_wrong_clock_dated_leaves_too_with_its_own_certificate(tell: Callable[[Story], None]) -> None:
+    async def story(house: House) -> None:
+        await house.takes("U-1")
+        assert await dated_wrong(house, "U-2", "U-3") == ["m/1/2", "m/1/3"]
+        await house.takes("U-4")
+        await dated_wrong(house, "U-5")
+        assert await house.pool.fetchval("SELECT count(*) FROM message_default") == 3
+        sealed = await house.pool.fetchval("SELECT raw FROM message WHERE seq = 2")
+        (certificate,) = await house.purges(timedelta(days=1))
+        said = certificate.fields
+        assert (certificate.rows, said["day"]) == (6, "2021-01-01")
+        message = next(t for t in said["tables"] if t["table"] == "message")
+        assert message["how"] == "deleted"
+        assert [(r["first"], r["last"], r["rows"]) for r in message["ranges"]] == [(2, 3, 2), (5, 5, 1)]
+        assert certificate.is_signed_by(house.signer.public_key)
+        assert await house.stored("message") == ["m/1/1", "m/1/4"] == [f"m{e[1:]}" for e in await house.stored("event")]
+        with pytest.raises(Shredded, match="purge of 2021-01-01"):
+            await house.protection.opened(sealed, "message.raw/1/2")
+        report = await house.verifies()
+        assert report.whole and (report.messages_expired, report.messages_checked) == (3, 2)
+        assert await house.purges(timedelta(days=1)) == []
+
+    tell(story)
+
+
+def test_the_purge_of_what_a_wrong_clock_dated_excuses_no_neighbour(tell: Callable[[Story], None]) -> None:
+    async def story(house: House) -> None:
+        await house.takes("U-1")
+        await dated_wrong(house, "U-2")
+        await house.purges(timedelta(days=1))
+        async with house.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            await connection.execute("DELETE FROM message WHERE seq = 1")
+        report = await house.verifies()
+        assert [(d.kind, d.subject) for d in report.damages] == [("message-missing", "m/1/1")]
+
+    tell(story)
+
+
+def test_a_hold_keeps_what_a_wrong_clock_dated(tell: Callable[[Story], None]) -> None:
+    async def story(house: House) -> None:
+        await dated_wrong(house, "U-1")
+        await house.takes("U-2")
+        await house.holds(facility="ST-MARY", until_at=WRONG_CLOCK + timedelta(days=1))
+        assert await house.purges(timedelta(days=1)) == []
+        assert await house.stored("message") == ["m/1/1", "m/1/2"] and b"U-1" in await house.raw(1)
+
+    tell(story)
+
+
+def test_a_day_that_a_fast_clock_used_already_still_takes_messages_in(tell: Callable[[Story], None]) -> None:
+    async def story(house: House) -> None:
+        tomorrow_month = MARCH_2 + timedelta(days=30)
+        house.clock.at = tomorrow_month
+        reception = house.reader.hl7("ehr", "mllp", "10.20.0.7", dft("MSG-U-1", "U-1", "IMP-1001", "6200.00"))[0]
+        await house.intake.submit(reception, lambda r: r)
+        await house.takes("U-2", at=tomorrow_month)
+        async with house.pool.acquire() as connection:
+            made = {(table, day) for table, _, day in await partitions(connection)}
+        assert ("message", tomorrow_month.date()) not in made
+        assert ("message", tomorrow_month.date() + timedelta(days=1)) in made
+        assert await house.stored("message") == ["m/1/1", "m/1/2"]
+        (certificate,) = await house.purges(timedelta(days=121))
+        assert (certificate.rows, await house.stored("message")) == (4, [])
+
+    tell(story)
+
+
 # --- holds -------------------------------------------------------------------------------------------------------
 
 

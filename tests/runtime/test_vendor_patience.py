@@ -14,7 +14,7 @@ from tests.runtime.test_deliveries import JOURNAL
 
 from hilum.authoring.failures import Throttled, Unavailable
 from hilum.authoring.roles import Erp
-from hilum.runtime.breakers import CHANNEL, MOST_THROTTLED_SECONDS, Breakers
+from hilum.runtime.breakers import CHANNEL, MOST_THROTTLED_SECONDS, Breakers, follow
 from hilum.runtime.overview import read_overview
 from hilum.runtime.recovery import Recovery
 
@@ -67,6 +67,55 @@ def test_they_are_told_at_once_and_not_when_they_next_look(database_url: str) ->
                 await told.wait()
             await listening.reset()
             await p.pool.release(listening)
+
+    run(story)
+
+
+class Gateway(Breakers):
+    """The breakers of another process, as it knows them: its clock stands still, so it never looks by itself."""
+
+    def __init__(self, p: Parts) -> None:
+        super().__init__(p.pool, clock=p.clock, rng=random.Random(2))
+        self.read = asyncio.Event()
+
+    async def refresh(self) -> Any:
+        found = await super().refresh()
+        self.read.set()
+        return found
+
+    async def knows(self, system: str) -> bool:
+        """Whether it has heard that the system asked for patience; waits for the next reading until it has."""
+        async with asyncio.timeout(5):
+            while not (await self.of(system)).throttled_seconds(self._clock()):
+                self.read.clear()
+                await self.read.wait()
+        return True
+
+
+def test_the_gateway_knows_of_a_429_that_another_process_was_answered(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilum.runtime.breakers.STALE_SECONDS", 3600.0)
+
+    async def story() -> None:
+        async with parts(database_url) as p:
+            gateway = Gateway(p)
+            following = asyncio.ensure_future(follow(p.pool, gateway))
+            await gateway.read.wait()
+            assert not (await gateway.of("erp")).throttled_seconds(p.clock())
+            listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+            async with asyncio.timeout(5):
+                while (pid := await p.pool.fetchval(listening)) is None:
+                    await asyncio.sleep(0)
+            await p.breakers.throttled("erp", "answered 429", POLICY, 30.0)
+            assert await gateway.knows("erp")
+
+            # Its connection is lost, and what is told meanwhile is read when it is back.
+            await p.pool.execute("SELECT pg_terminate_backend($1)", pid)
+            await p.breakers.throttled("stock", "answered 429", POLICY, 30.0)
+            assert await gateway.knows("stock")
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
     run(story)
 

@@ -31,6 +31,7 @@ from hilum.gateway.decisions import Decisions
 from hilum.gateway.documents import document_routes
 from hilum.gateway.door import Admit, Door, Send
 from hilum.gateway.etags import Tags
+from hilum.gateway.grants import BreakGlassGrants
 from hilum.gateway.idempotency import IdempotencyKeys
 from hilum.gateway.incidents import Incidents
 from hilum.gateway.platform import OwnPlatform
@@ -40,7 +41,7 @@ from hilum.gateway.stale import StaleMemory
 from hilum.gateway.usage import EVERY_SECONDS, Usage
 from hilum.masterdata.book import CrosswalkBook
 from hilum.runtime.allowances import Allowances
-from hilum.runtime.breakers import Breakers
+from hilum.runtime.breakers import Breakers, follow
 from hilum.runtime.connections import Connections
 from hilum.runtime.deliveries import Deliveries
 from hilum.runtime.intake import Intake
@@ -114,8 +115,9 @@ class _Parts:
         cursors = Cursors(key, os.urandom)
         self._allowances = Allowances(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
         self._connections: Connections = connect(estate, told.data, leases=self._allowances.leases)
+        self._breakers = Breakers(pool, clock=now, rng=random.Random())
         deliveries = Deliveries(
-            pool, self._connections, Breakers(pool, clock=now, rng=random.Random()), protection,
+            pool, self._connections, self._breakers, protection,
             executor=told.name, clock=now, rng=random.Random(),
         )  # fmt: skip
         self._book = CrosswalkBook(pool, now, ZoneInfo(estate.time_zone))
@@ -136,6 +138,7 @@ class _Parts:
             shown=Shown(decisions, Tags(key), cursors),
             cursors=cursors,
             accesses=self._accesses,
+            grants=BreakGlassGrants(pool, clock=now),
             incidents=Incidents(pool, estate, self._usage, clock=now),
             platform=OwnPlatform(pool, estate, self._intake, clock=now),
             clock=now,
@@ -173,6 +176,7 @@ class _Parts:
             for name, (work, every) in loops.items()
         ]
         self._tasks.append(asyncio.create_task(self._admission.watch(), name="admission"))
+        self._tasks.append(asyncio.create_task(follow(self._pool, self._breakers), name="breakers"))
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -12,7 +12,8 @@ from hashlib import sha256
 
 import asyncpg
 
-from hilum.audit.entry import MESSAGE_EXPIRED, MalformedEntry, parse
+from hilum.audit.entry import MalformedEntry, parse
+from hilum.audit.expired import Expired, read_expired
 from hilum.audit.parts import Leaf
 from hilum.audit.unsealing import Opens
 from hilum.audit.verifier import Damage, VerifyReport
@@ -67,7 +68,7 @@ class MessageCheck:
         self,
         connection: asyncpg.Connection,
         report: VerifyReport,
-        expired: dict[int, int],
+        expired: Expired,
         protection: Opens | None,
     ) -> None:
         self._protection = protection
@@ -85,7 +86,7 @@ class MessageCheck:
         )
         if columns != 3:
             return None
-        return cls(connection, report, await _expired(connection), protection)
+        return cls(connection, report, await read_expired(connection), protection)
 
     async def check(self, leaves: Sequence[Leaf]) -> None:
         """Recompute the digests that the leaves claim; a changed or missing message is added to the report."""
@@ -130,7 +131,7 @@ class MessageCheck:
 
     def _judge(self, claim: MessageClaim, same: bool | None) -> None:
         subject, leaf = f"m/{claim.shard}/{claim.seq}", claim.leaf
-        if same is None and claim.seq <= self.expired.get(claim.shard, 0):
+        if same is None and self.expired.covers(claim.shard, claim.seq):
             self._report.messages_expired += 1
             return
         self._report.messages_checked += 1
@@ -151,22 +152,3 @@ class MessageCheck:
                 subject,
             )
         )
-
-
-async def _expired(connection: asyncpg.Connection) -> dict[int, int]:
-    """Through which number retention has removed the messages of each shard, as the entries say."""
-    # A message's shard is that of the intake which wrote it, and the intake's entries are in the shard of that number.
-    records = await connection.fetch(
-        "SELECT entry FROM hilum.audit_entry WHERE subject = ANY (SELECT 'm/' || shard FROM hilum.audit_shard)"
-    )
-    through: dict[int, int] = {}
-    for record in records:
-        try:
-            fields = parse(record["entry"])
-            seq = fields["detail"]["through_seq"]
-        except (MalformedEntry, KeyError):
-            continue
-        shard = fields["subject"].removeprefix("m/")
-        if fields["action"] == MESSAGE_EXPIRED and shard.isdecimal() and type(seq) is int:
-            through[int(shard)] = max(seq, through.get(int(shard), 0))
-    return through

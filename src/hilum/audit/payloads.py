@@ -14,6 +14,7 @@ from hashlib import sha256
 import asyncpg
 
 from hilum.audit.entry import MalformedEntry, parse
+from hilum.audit.expired import Expired
 from hilum.audit.parts import Leaf
 from hilum.audit.unsealing import Opens
 from hilum.audit.verifier import Damage, VerifyReport
@@ -54,13 +55,13 @@ def payload_claims(leaves: Sequence[Leaf]) -> list[PayloadClaim]:
 
 
 class PayloadCheck:
-    """Compares claims with ``hilum.event``. ``expired`` is through which message of each shard retention has come."""
+    """Compares claims with ``hilum.event``. ``expired`` is what retention says it removed."""
 
     def __init__(
         self,
         connection: asyncpg.Connection,
         report: VerifyReport,
-        expired: dict[int, int],
+        expired: Expired,
         protection: Opens | None,
     ) -> None:
         self._connection = connection
@@ -89,7 +90,7 @@ class PayloadCheck:
     async def _judge(self, claim: PayloadClaim, events: list[tuple[int, bytes]]) -> None:
         about = f"m/{claim.shard}/{claim.message_seq}"
         if len(events) < claim.events:
-            if not events and claim.message_seq <= self._expired.get(claim.shard, 0):
+            if not events and self._expired.covers(claim.shard, claim.message_seq):
                 return
             missing = claim.events - len(events)
             self._tell(claim, "event-missing", f"{missing} of the {claim.events} events made of {about} are gone")

@@ -168,9 +168,7 @@ def lift(
     async def work(pool: asyncpg.Pool) -> LegalHold:
         await permit(pool, caller, "administer", [Resource("AuditLog")], operation="cli.hold.lift")
         async with pool.acquire() as connection:
-            return await legal_holds.lift(
-                connection, hold, reason=reason, actor=caller.actor, now=now(), behind=behind
-            )
+            return await legal_holds.lift(connection, hold, reason=reason, actor=caller.actor, now=now(), behind=behind)
 
     changed = _held(data, database_url, work)
     if as_json:

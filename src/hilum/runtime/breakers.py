@@ -7,6 +7,7 @@ under its lock. Beside the circuit stands how long a vendor asked us to wait (42
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import asyncpg
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.estate import Policy
+from hilum.runtime.loops import Bell, listen, standing
 
 STALE_SECONDS = 1.0
 MAX_OPEN_SECONDS = 60.0
@@ -193,6 +195,18 @@ class Breakers:
                 connection, [Entry(now, actor, "system.held" if held else "system.resumed", f"s/{system}", {})]
             )
         await self.refresh()
+
+
+async def follow(pool: asyncpg.Pool, breakers: Breakers) -> None:
+    """Read the breakers anew as soon as any process tells of one, for ever; after a lost connection, once it is back."""
+
+    async def read() -> int:
+        await breakers.refresh()
+        return 0
+
+    bell = Bell()
+    reading = standing("breakers", read, every_seconds=STALE_SECONDS, woken=bell.listener())
+    await asyncio.gather(reading, listen(pool, {CHANNEL: bell}))
 
 
 async def _tell(connection: asyncpg.Connection, system: str) -> None:

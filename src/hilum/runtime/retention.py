@@ -1,8 +1,9 @@
 """Retention: what is past its days leaves, but for what is held; each purge has a certificate.
 
-Messages and events leave by the day, with their partition. A day with held rows is not dropped: everything else in it is
-deleted, and what is held stays where trace and verification find it. With the last row of a day go the keys that sealed
-it, so that copies in backups are unreadable too. Facts are never removed: a resend after years is still a resend.
+Messages and events leave by the day, with their partition, or out of the default partition where a wrong clock put them.
+A day with held rows is not dropped: everything else in it is deleted, and what is held stays where trace and verification
+find it. With the last row of a day go the keys that sealed it, so that copies in backups are unreadable too. Facts are
+never removed: a resend after years is still a resend.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from hilum.runtime import legal_holds
 from hilum.runtime.dispatch import days_in_use
 from hilum.runtime.purge_certificates import ACTOR, certify
 from hilum.security.sealing.keyring import DestroyedKeys, Keyring
-from hilum.store.partitions import ensure_partitions, partitions
+from hilum.store.partitions import COLUMN, DEFAULTS, default_days, ensure_partitions, partitions
 
 log = logging.getLogger(__name__)
 
 _LOCK = "hashtextextended('hilum.retention', 0)"
-_COLUMN = {"message": "received_at", "event": "at"}
 _DIGEST = {"message": "digest", "event": "sha256(payload)"}
 
 
@@ -103,7 +103,8 @@ class Retention:
 
     async def _purge_days(self, connection: asyncpg.Connection) -> int:
         before = self._before("messages")
-        days = sorted({day for _, _, day in await partitions(connection) if day < before})
+        standing = [*await partitions(connection), *await default_days(connection, before)]
+        days = sorted({day for _, _, day in standing if day < before})
         return sum([await self._purge_day(connection, day, before) for day in days])
 
     async def _purge_day(self, connection: asyncpg.Connection, day: date, before: date) -> int:
@@ -115,15 +116,18 @@ class Retention:
             used = await days_in_use(connection)
             held = await legal_holds.mark_held(connection, begin, end)
             tables: list[dict[str, Any]] = []
-            through: dict[int, int] = {}
-            for table, name, of in await partitions(connection):
+            left: list[tuple[int, dict[str, int]]] = []  # Shard, and which of its messages.
+            for table, name, of in [*await partitions(connection), *await default_days(connection, before)]:
                 if of != day or (table == "event" and day in used):
                     continue
-                purged = await self._purge_partition(connection, table, name)
+                purged = await self._purge_partition(connection, table, name, (begin, end))
                 if purged is not None:
                     tables.append(purged)
                     if table == "message":
-                        through = {r["shard"]: r["last"] for r in purged["ranges"]}
+                        # Rows of the default partition are not all there was up to their numbers: their runs are told.
+                        stray = name in DEFAULTS
+                        left = [(r["shard"], {**({"from_seq": r["first"]} if stray else {}), "through_seq": r["last"]})
+                                for r in purged["ranges"]]  # fmt: skip
             if not any(purged["rows"] for purged in tables):
                 return 0  # A day on which nothing arrived leaves without a word.
             keys = await self._destroy_days(connection, day, [t["table"] for t in tables], f"purge of {day}", now)
@@ -141,29 +145,37 @@ class Retention:
                 rows=sum(t["rows"] for t in tables), held_rows=sum(t["held_rows"] for t in tables), says=says, now=now,
                 subject=f"purge/{day.isoformat()}",
             )  # fmt: skip
-            expired = [Entry(now, ACTOR, MESSAGE_EXPIRED, f"m/{s}", {"through_seq": q}) for s, q in through.items()]
-            await append(connection, expired)
+            await append(connection, [Entry(now, ACTOR, MESSAGE_EXPIRED, f"m/{shard}", which) for shard, which in left])
         log.info("retention purged %s of %s", " and ".join(t["table"] for t in tables), day)
         return len(keys)
 
-    async def _purge_partition(self, connection: asyncpg.Connection, table: str, name: str) -> dict[str, Any] | None:
-        """Remove what is not held; what was removed as a certificate tells it, None when nothing was."""
-        free = f"NOT EXISTS (SELECT FROM held_{table} AS h WHERE h.shard = p.shard AND h.seq = p.seq)"
+    async def _purge_partition(
+        self, connection: asyncpg.Connection, table: str, name: str, span: tuple[datetime, datetime]
+    ) -> dict[str, Any] | None:
+        """Remove what is not held of one day; what was removed as a certificate tells it, None when nothing was."""
+        within = f"p.{COLUMN[table]} >= $1 AND p.{COLUMN[table]} < $2"
+        free = f"{within} AND NOT EXISTS (SELECT FROM held_{table} AS h WHERE h.shard = p.shard AND h.seq = p.seq)"
+        shared = name in DEFAULTS
+        run = "seq - row_number() OVER (PARTITION BY shard ORDER BY seq)" if shared else "0"
         rows = await connection.fetch(
             f"""SELECT shard, min(seq) AS first, max(seq) AS last, count(*) AS rows,
-                       encode(sha256(string_agg({_DIGEST[table]}, ''::bytea ORDER BY seq)), 'hex') AS sha256
-                  FROM hilum.{name} AS p WHERE {free} GROUP BY shard ORDER BY shard"""
+                       encode(sha256(string_agg(digest, ''::bytea ORDER BY seq)), 'hex') AS sha256
+                  FROM (SELECT shard, seq, {_DIGEST[table]} AS digest, {run} AS run FROM hilum.{name} AS p WHERE {free}) AS r
+                 GROUP BY shard, run ORDER BY shard, first""",
+            *span,
         )
-        held = await connection.fetchval(f"SELECT count(*) FROM hilum.{name} AS p WHERE NOT ({free})")
+        held = await connection.fetchval(
+            f"SELECT count(*) FROM hilum.{name} AS p WHERE {within} AND NOT ({free})", *span
+        )
         if held and not rows:
             return None
-        if held:
-            await connection.execute(f"DELETE FROM hilum.{name} AS p WHERE {free}")
+        if held or shared:
+            await connection.execute(f"DELETE FROM hilum.{name} AS p WHERE {free}", *span)
         else:
             await connection.execute(f"DROP TABLE hilum.{name}")
         return {
             "table": table,
-            "how": "deleted but for what is held" if held else "dropped",
+            "how": "deleted but for what is held" if held else "deleted" if shared else "dropped",
             "rows": sum(row["rows"] for row in rows),
             "held_rows": held,
             "ranges": [dict(row) for row in rows],
@@ -175,7 +187,7 @@ class Retention:
         """Destroy the keys of ``day`` for tables of which nothing of that day is left."""
         if self._keyring is None:
             return []
-        standing = await partitions(connection)
+        standing = [*await partitions(connection), *await default_days(connection, day + timedelta(days=1))]
         found = []
         for table in tables:
             kept = {of for t, _, of in standing if t == table}

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+TESTERS ?= 3
 
 .PHONY: help setup demo test check bench lock clean
 help:  ## List what can be made
@@ -22,8 +23,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)  ## Run the platform with a real ERP through a day at Lakeshore
 	@$(BIN)/hilum demo $(ARGS)
 
-test: $(STAMP)  ## Run every test
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP)  ## Run every test, in several processes since most of them wait for real systems
+	@$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)  ## Lint, type-check, check the architecture and the reference estate
 	@$(BIN)/ruff check .

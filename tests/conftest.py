@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Generator, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,24 @@ from hilum.store.migrations import migrate
 from hilum.store.postgres_server import EmbeddedPostgres
 from tests.erp_fixture import erp, erp_line  # noqa: F401 - fixtures of the whole suite.
 
+TESTS = Path(__file__).parent
 # The session's data is thrown away, so it need not survive a power cut. Commits still reach the operating system before
 # they are acknowledged: tests that kill processes see what production would.
 THROWN_AWAY = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+
+# Files are handed out in this order: one that takes minutes and comes last would keep a single process busy at the end.
+LONGEST_FIRST = ("crash", "properties", "connectors", "security", "gateway", "fuzz")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folders whose files take longest come first; the order within a folder stays."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(TESTS).parts[0]
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import httpx2
 from tests.identity_parts import PASSWORD, Person
 
@@ -18,6 +19,10 @@ ESTATE = """
 [estate]
 name = "small"
 title = "Small Clinic"
+[facilities.NORTH]
+name = "North"
+[facilities.SOUTH]
+name = "South"
 [owners]
 integration = "Integration team"
 [queues.integration]
@@ -49,6 +54,15 @@ async def _first_sign_in(link: str, page: str) -> str:
     return seen.text
 
 
+async def _facilities_of(login: str, database_url: str) -> list[str]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        found: list[str] = await connection.fetchval("SELECT facilities FROM hilum.account WHERE id = $1", login)
+    finally:
+        await connection.close()
+    return found
+
+
 def test_the_first_start_prints_a_link_behind_which_the_page_is_reached(tmp_path: Path, database_url: str) -> None:
     estate = tmp_path / "estate"
     estate.mkdir()
@@ -74,6 +88,7 @@ def test_the_first_start_prints_a_link_behind_which_the_page_is_reached(tmp_path
         says = json.loads(line)
         page = asyncio.run(_first_sign_in(says["first_sign_in"], says["addresses"]["page"]))
         assert "How it stands" in page and re.search(r'title="person:admin, administrator"', page)
+        assert asyncio.run(_facilities_of("admin", database_url)) == ["NORTH", "SOUTH"]
         logs = "".join(log.read_text() for log in (tmp_path / "data" / "logs").glob("*.log"))
         assert says["first_sign_in"].rpartition("/")[2] not in logs and PASSWORD not in logs
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -17,7 +17,7 @@ from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
 from hilum.authoring.estate_identity import IdentitySpec
-from hilum.cli.permission import permit, terminal_caller
+from hilum.cli.permission import listed, permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -155,9 +155,12 @@ def list_accounts(data: DataOption = DEFAULT_DATA, database_url: UrlOption = Non
     Example: hilum account list
     """
 
+    caller = terminal_caller(data)
+
     async def work(pool: asyncpg.Pool) -> list[accounts.Account]:
+        where = await listed(pool, caller, "Account", operation="cli.account.list")
         async with pool.acquire() as connection:
-            return await accounts.everyone(connection)
+            return [account for account in await accounts.everyone(connection) if where.matches(_attributes(account))]
 
     found = ask(data, database_url, work)
     if as_json:
@@ -179,8 +182,16 @@ def list_accounts(data: DataOption = DEFAULT_DATA, database_url: UrlOption = Non
     console().print(table)
 
 
-async def first_link(pool: asyncpg.Pool, *, by: str) -> str | None:
-    """A link for the first administrator while there is none; None when there is one, or people sign in elsewhere."""
+def _attributes(account: accounts.Account) -> dict[str, str | None]:
+    """An account as policies see it."""
+    return {"supplier": account.supplier, "department": account.department, "author": account.created_by}
+
+
+async def first_link(pool: asyncpg.Pool, *, by: str, facilities: Sequence[str] = ()) -> str | None:
+    """A link for the first administrator while there is none; None when there is one, or people sign in elsewhere.
+
+    Like whoever is at the terminal they are of every facility: what is bound to one would be hidden from them otherwise.
+    """
     secret = secrets.token_urlsafe(32)
     async with pool.acquire() as connection, connection.transaction():
         if await accounts.has_administrator(connection):
@@ -190,8 +201,9 @@ async def first_link(pool: asyncpg.Pool, *, by: str) -> str | None:
         if url is None or (existing is not None and existing.state != "invited"):
             return None
         await accounts.invite(
-            connection, FIRST, secret=secret, now=now(), by=by, name="Administrator", roles=(ADMINISTRATOR,)
-        )
+            connection, FIRST, secret=secret, now=now(), by=by, name="Administrator", roles=(ADMINISTRATOR,),
+            facilities=facilities,
+        )  # fmt: skip
     return f"{url}/welcome/{secret}"
 
 
@@ -201,7 +213,8 @@ def first_sign_in(data: Path, url: str | None, estate: Path) -> str | None:
     header = tomllib.loads((estate / ESTATE_FILE).read_text(encoding="utf-8"))
     if not IdentitySpec.model_validate(header.get("identity", {})).local_accounts:
         return None
-    return ask(data, url, lambda pool: first_link(pool, by=terminal_caller(data).actor))
+    facilities = tuple(header.get("facilities", {}))
+    return ask(data, url, lambda pool: first_link(pool, by=terminal_caller(data).actor, facilities=facilities))
 
 
 def _link(

@@ -24,6 +24,8 @@ from hilum.audit.places import (
 from hilum.audit.publishing import HeadPublisher
 from hilum.audit.signing import Signer
 from hilum.audit.verify import verify_database
+from hilum.runtime.overview import read_overview
+from hilum.tower.metrics import exposition
 
 __all__ = ["object_store"]
 
@@ -153,6 +155,32 @@ def test_a_place_that_is_away_lags_visibly_and_catches_up(office: Any, publishes
     publishes(place)
     standing = lag(office, place)
     assert (standing["failures"], standing["problem"], standing["size"]) == (0, None, 1)
+
+
+def test_how_far_a_place_lags_is_in_the_overview_and_in_the_metrics(
+    office: Any, publishes: Publish, worm: FilePlace
+) -> None:
+    async def overview() -> Any:
+        async with office.pool.acquire() as connection:
+            return await read_overview(connection, None, office.clock)
+
+    def metric(name: str) -> float:
+        text = exposition(office.run(overview()), None).decode()
+        return float(next(line for line in text.splitlines() if line.startswith(f"{name}{{")).rpartition(" ")[2])
+
+    assert office.run(overview()).audit.published == ()
+    grows(office, "w/1", "w/2")
+    publishes(worm)
+    (known,) = office.run(overview()).audit.published
+    assert (known.place, known.size, known.unpublished, known.alarm) == (worm.name, 2, 0, None)
+    assert known.head_at == office.run(overview()).audit.head_at
+    grows(office, "w/3")
+    office.records("w/4")
+    assert metric("hilum_audit_unpublished_entries") == 2, "one under a newer head, one under none yet"
+    assert metric("hilum_audit_published_head_timestamp_seconds") == known.head_at.timestamp()
+    office.tampers("DELETE FROM hilum.audit_head WHERE size >= 2")
+    publishes(worm)
+    assert metric("hilum_audit_published_alarm") == 1
 
 
 def test_a_garbled_place_is_a_problem_and_one_of_another_log_an_alarm(

@@ -187,6 +187,19 @@ def test_status_says_how_it_stands(terminal: Terminal) -> None:
     assert (seen["verdict"], seen["totals"]["items"], seen["flows"][0]["cases"]["waiting"]) == ("waiting", 3, 3)
 
 
+def test_status_says_what_each_place_of_published_heads_lacks(terminal: Terminal) -> None:
+    terminal.rows(
+        """INSERT INTO hilum.head_publication (place, size, tried_at, problem)
+           VALUES ('file:/mnt/worm/heads.jsonl', NULL, now(), 'the disk is full') RETURNING place"""
+    )
+    shown = terminal.gives("status")
+    assert "file:/mnt/worm/heads.jsonl: no head there yet" in shown and "entries not there yet" in shown
+    assert "the disk is full" in shown
+    (place,) = terminal.reads("status")["audit"]["published"]
+    audit = terminal.reads("status")["audit"]
+    assert place["unpublished"] == audit["size"] + audit["pending"] > 0
+
+
 def test_who_decided_is_who_the_machine_says_and_not_the_environment(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,19 +76,18 @@ class Gateway(Breakers):
 
     def __init__(self, p: Parts) -> None:
         super().__init__(p.pool, clock=p.clock, rng=random.Random(2))
-        self.read = asyncio.Event()
+        self.readings: asyncio.Queue[str] = asyncio.Queue()
 
     async def refresh(self) -> Any:
         found = await super().refresh()
-        self.read.set()
+        self.readings.put_nowait("read")
         return found
 
     async def knows(self, system: str) -> bool:
         """Whether it has heard that the system asked for patience; waits for the next reading until it has."""
         async with asyncio.timeout(5):
             while not (await self.of(system)).throttled_seconds(self._clock()):
-                self.read.clear()
-                await self.read.wait()
+                await self.readings.get()
         return True
 
 
@@ -101,12 +100,12 @@ def test_the_gateway_knows_of_a_429_that_another_process_was_answered(
         async with parts(database_url) as p:
             gateway = Gateway(p)
             following = asyncio.ensure_future(follow(p.pool, gateway))
-            await gateway.read.wait()
+            async with asyncio.timeout(5):
+                for _ in ("when it starts", "when it listens"):
+                    await gateway.readings.get()
             assert not (await gateway.of("erp")).throttled_seconds(p.clock())
             listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-            async with asyncio.timeout(5):
-                while (pid := await p.pool.fetchval(listening)) is None:
-                    await asyncio.sleep(0)
+            pid = await p.pool.fetchval(listening)
             await p.breakers.throttled("erp", "answered 429", POLICY, 30.0)
             assert await gateway.knows("erp")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Annotated
 
 import asyncpg
@@ -31,9 +32,12 @@ from hilum.cli.platform import (
 )
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.overview import Overview, read_overview
+from hilum.runtime.work_queue import list_items
 from hilum.security.decisions import Resource
 
 system_app = typer.Typer(name="system", help="Stop and resume deliveries to a system.", no_args_is_help=True)
+
+_QUEUE_LINES = 10
 
 SystemArgument = Annotated[str, typer.Argument(metavar="NAME", help="The system, as the estate names it.")]
 WORDS = {
@@ -60,10 +64,17 @@ def status(
     Example: hilum status --json
     """
     known = the_estate(estate, data)
+    caller = terminal_caller(data, estate=estate)
 
     async def work(pool: asyncpg.Pool) -> Overview:
+        policies = await permit(pool, caller, "read", [Resource("Dashboard", "overview")], operation="cli.status")
+        theirs = policies.where(caller, "list", "WorkItem")
         async with pool.acquire() as connection:
-            return await read_overview(connection, known, now, queue_lines=10)
+            seen = await read_overview(connection, known, now, queue_lines=0)
+            # Who may see how it stands sees of the work queue what is theirs, here as on the page.
+            lines = await list_items(connection, now=seen.at, limit=_QUEUE_LINES, where=theirs)
+        queues = {name: totals for name, totals in seen.queues.items() if theirs.matches({"queue": name})}
+        return replace(seen, queue=tuple(lines), queues=queues)
 
     seen = ask(data, database_url, work)
     if as_json:
@@ -135,6 +146,11 @@ def _show(out: Console, seen: Overview) -> None:
     out.print(
         f"[bold]audit[/]  {audit.size:,} entries {head}, {audit.pending:,} pending. `hilum audit verify` proves it whole."
     )
+    for known in audit.published:
+        lag = f"[yellow]{known.unpublished:,} entries not there yet[/]" if known.unpublished else "[green]up to date[/]"
+        newest = f"newest head {ago(known.head_at, seen.at)}" if known.head_at is not None else "no head there yet"
+        why = f" [red]{escape(known.alarm)}[/]" if known.alarm else f" [dim]{escape(known.problem or '')}[/]"
+        out.print(f"[bold]published[/]  {escape(known.place)}: {newest}, {lag}{why}")
 
 
 def _show_queue(out: Console, seen: Overview) -> None:

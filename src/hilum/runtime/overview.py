@@ -129,6 +129,23 @@ class AuditStanding:
     head_at: datetime | None
     key_id: str | None
     pending: int
+    published: tuple[PublicationStanding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationStanding:
+    """What one place outside the database knows of the log: the newest head there, and what came after it.
+
+    ``head_at`` is None while nothing was published there; ``unpublished`` counts the entries that the place does not
+    vouch for yet; ``problem`` says why it lags, ``alarm`` that the log is not the one that was published.
+    """
+
+    place: str
+    size: int
+    head_at: datetime | None
+    unpublished: int
+    problem: str | None
+    alarm: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +338,15 @@ async def _certificates(connection: asyncpg.Connection, now: datetime) -> tuple[
 async def _audit(connection: asyncpg.Connection) -> AuditStanding:
     head = await connection.fetchrow("SELECT size, at, key_id FROM hilum.audit_head ORDER BY size DESC LIMIT 1")
     written = await connection.fetchval("SELECT coalesce(sum(next_seq - 1), 0)::bigint FROM hilum.audit_shard")
+    published = tuple(
+        PublicationStanding(
+            row["place"], row["size"], row["at"], max(written - row["size"], 0), row["problem"], row["alarm"]
+        )
+        for row in await connection.fetch(
+            """SELECT p.place, coalesce(p.size, 0) AS size, h.at, p.problem, p.alarm FROM hilum.head_publication AS p
+                 LEFT JOIN hilum.audit_head AS h ON h.size = p.size ORDER BY p.place"""
+        )
+    )
     if head is None:
-        return AuditStanding(0, None, None, written)
-    return AuditStanding(head["size"], head["at"], head["key_id"], max(written - head["size"], 0))
+        return AuditStanding(0, None, None, written, published)
+    return AuditStanding(head["size"], head["at"], head["key_id"], max(written - head["size"], 0), published)

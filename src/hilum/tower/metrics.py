@@ -121,6 +121,21 @@ class _Reading(Collector):
                 "When the newest head was signed.",
                 value=audit.head_at.timestamp(),
             )
+        lag = GaugeMetricFamily(
+            "hilum_audit_unpublished_entries", "Audit entries that a place of published heads lacks.", labels=["place"]
+        )
+        newest = GaugeMetricFamily(
+            "hilum_audit_published_head_timestamp_seconds", "When a place's newest head was signed.", labels=["place"]
+        )
+        alarms = GaugeMetricFamily(
+            "hilum_audit_published_alarm", "1 where the log is not the one that was published.", labels=["place"]
+        )
+        for known in audit.published:
+            lag.add_metric([known.place], known.unpublished)
+            alarms.add_metric([known.place], known.alarm is not None)
+            if known.head_at is not None:
+                newest.add_metric([known.place], known.head_at.timestamp())
+        yield from (lag, newest, alarms)
 
 
 def exposition(seen: Overview, own: CollectorRegistry | None) -> bytes:

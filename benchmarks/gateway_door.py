@@ -37,6 +37,7 @@ from hilum.gateway.cursors import Cursors
 from hilum.gateway.decisions import Decisions
 from hilum.gateway.door import Door
 from hilum.gateway.etags import Tags
+from hilum.gateway.grants import BreakGlassGrants
 from hilum.gateway.idempotency import IdempotencyKeys
 from hilum.gateway.incidents import Incidents
 from hilum.gateway.platform import OwnPlatform
@@ -234,6 +235,7 @@ async def whole_door(url: str, keys: Path) -> tuple[Door, str]:
         shown=Shown(decisions, Tags(b"k" * 32), cursors),
         cursors=cursors,
         accesses=AccessLog(pool, "bench", clock=now),
+        grants=BreakGlassGrants(pool, clock=now),
         incidents=Incidents(pool, estate, usage, clock=now),
         platform=OwnPlatform(pool, estate, Intake(pool, protection, name="bench", clock=now), clock=now),
         clock=now,

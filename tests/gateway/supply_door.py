@@ -36,6 +36,7 @@ from hilum.gateway.cursors import Cursors
 from hilum.gateway.decisions import Decisions
 from hilum.gateway.door import Door, Pages
 from hilum.gateway.etags import Tags
+from hilum.gateway.grants import BreakGlassGrants
 from hilum.gateway.idempotency import IdempotencyKeys
 from hilum.gateway.incidents import Incidents
 from hilum.gateway.platform import OwnPlatform
@@ -181,6 +182,7 @@ async def supply_door(
         shown=Shown(decisions, Tags(key), cursors),
         cursors=cursors,
         accesses=accesses,
+        grants=BreakGlassGrants(pool, clock=clock),
         incidents=Incidents(pool, estate, usage, clock=clock),
         platform=OwnPlatform(pool, estate, intake, clock=clock),
         clock=clock,

@@ -20,7 +20,9 @@ def test_the_document_is_valid_openapi_3_1(document):
 
 
 def test_a_document_with_a_broken_reference_is_not_valid(document):
-    broken = json.loads(json.dumps(document).replace("#/components/responses/forbidden", "#/components/responses/lost"))
+    broken = json.loads(
+        json.dumps(document).replace("#/components/responses/unauthenticated", "#/components/responses/lost")
+    )
     with pytest.raises(Exception, match="lost"):
         OpenAPIV31SpecValidator(broken).validate()
 
@@ -53,8 +55,8 @@ def test_every_operation_needs_a_token_and_names_its_problems(document):
 def test_a_write_asks_for_a_key_and_a_list_for_a_cursor(document):
     place = document["paths"]["/erp/v1/orders"]["post"]
     listing = document["paths"]["/erp/v1/suppliers"]["get"]
-    assert [p["name"] for p in place["parameters"]] == ["Idempotency-Key"]
-    assert [p["name"] for p in listing["parameters"]] == ["name", "limit", "cursor"]
+    assert [p["name"] for p in place["parameters"]] == ["Idempotency-Key", "Purpose-Of-Use", "Break-Glass"]
+    assert [p["name"] for p in listing["parameters"]] == ["name", "limit", "cursor", "Purpose-Of-Use"]
 
 
 @pytest.mark.parametrize("masked", [None, "***07"])

@@ -54,6 +54,9 @@ class ConsumerSpec(BaseModel):
 
     limits: Limits | None = None
     criticality: Literal["critical", "high", "normal", "low"] | None = None
+    purposes: tuple[Literal["treatment", "payment", "operations", "audit"], ...] = Field(
+        default=("operations",), min_length=1, description="What a program may state as its purpose of use; people are asked by policies."
+    )  # fmt: skip
 
 
 class ApiSpec(BaseModel):

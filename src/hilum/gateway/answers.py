@@ -132,7 +132,7 @@ class Shown:
             kept.append((b"etag", current.encode("latin-1")))
             if not seen.shown & PROTECTED:
                 cache = _PRIVATE
-                kept.append((b"vary", b"authorization"))
+                kept.append((b"vary", b"authorization, purpose-of-use, break-glass"))
             known = asked.text(b"if-none-match")
             if known is not None and asked.scope["method"] in ("GET", "HEAD") and unchanged(known, current):
                 return Answer(304, kept=kept, cache=cache), seen

@@ -15,8 +15,11 @@ from hilum.security.decisions import Decision
 Scope = MutableMapping[str, Any]
 
 _ONCE = frozenset(
-    {b"content-type", b"content-length", b"content-encoding", b"idempotency-key", b"if-match", b"if-none-match"}
-)
+    {
+        b"content-type", b"content-length", b"content-encoding", b"idempotency-key", b"if-match", b"if-none-match",
+        b"purpose-of-use", b"break-glass",
+    }
+)  # fmt: skip
 JSON = b"application/json"
 NO_STORE = (b"cache-control", b"no-store")
 _ALWAYS: Headers = [
@@ -61,12 +64,14 @@ class Asked:
 
 def asked_of(scope: Scope, fields: dict[bytes, bytes], trace: Trace) -> Asked:
     authorization: list[str] = []
+    once: set[bytes] = set()
     repeated = False
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization.append(value.decode("latin-1"))
-        elif name in _ONCE and fields.get(name) is not value:
-            repeated = True
+        elif name in _ONCE:
+            repeated = repeated or name in once
+            once.add(name)
     return Asked(scope, trace, fields, authorization, repeated)
 
 

@@ -36,6 +36,7 @@ from hilum.gateway.tracing import trace_of
 from hilum.gateway.usage import Usage
 from hilum.gateway.writing import of_refused
 from hilum.governance.api_problems import PROBLEM_TYPES
+from hilum.runtime.allowances import rate_headers
 from hilum.security.decisions import Decision, Resource
 from hilum.security.identity import IdentityAway, Unauthenticated
 
@@ -75,6 +76,7 @@ class Door:
         self._monotonic = monotonic
         self._healthy = healthy
         self._open_paths = open_paths
+        self._page_limits = estate.door("gateway").pages
         self._audiences = tuple(sorted({a for spec in estate.api_specs.values() for a in spec.audience}))
         own = [Route("/health", self._health), Route("/metrics", self._metrics)]
         self._pages = Starlette(routes=[*own, *pages(self._admit)], exception_handlers={HTTPException: _page_problem})
@@ -227,7 +229,7 @@ class Door:
                 await _send(asked, await self._problem(asked, error), send)
 
     async def _admit(self, request: Request, resource: Resource) -> None:
-        """Ask the policies whether whoever asks may read a page; HTTPException 401 or 403 when not."""
+        """Ask the policies whether whoever asks may read a page; HTTPException 401, 403 or 429 when not (503: nobody can say)."""
         asked: Asked = request.scope[_ASKED]
         if asked.authorization:
             try:
@@ -235,16 +237,28 @@ class Door:
                     asked.authorization, audience=self._audiences, certificate=self._stages.certificate(asked.scope)
                 )
             except Unauthenticated as error:
+                await self._spend(asked, f"page:peer:{asked.peer}")
                 raise HTTPException(
                     error.status, error.description, headers={"www-authenticate": error.challenge}
                 ) from None
             asked.caller = replace(caller, trace_id=asked.trace.trace_id)
+            await self._spend(asked, f"page:{caller.actor}@{caller.issuer}")
+        else:
+            await self._spend(asked, f"page:peer:{asked.peer}")
         decision = self._stages.decisions.decide(asked.caller, "read", resource.type, resource.id, ())
         asked.decision = decision
         if not decision.allowed:
             raise HTTPException(
                 403 if asked.authorization else 401, headers={"www-authenticate": 'Bearer realm="hilum"'}
             )
+
+    async def _spend(self, asked: Asked, key: str) -> None:
+        """Take one request of the pages from what its reader has, counted over all processes like those of the APIs."""
+        limits = self._page_limits
+        taken = await self._stages.allowances.take(key, limits.requests_per_minute, limits.burst)
+        asked.headers.extend((n.lower().encode(), v.encode()) for n, v in rate_headers(taken).items())
+        if not taken.allowed:
+            raise HTTPException(503 if taken.refused == "store" else 429)
 
     async def _health(self, request: Request) -> Response:
         """200 while the store answers; it says nothing else, for it asks nobody who they are."""
@@ -268,7 +282,10 @@ async def _page_problem(request: Request, error: Exception) -> Response:
     return Response(answer.body, answer.status, media_type=answer.content_type.decode(), headers=headers)
 
 
-_KINDS = {401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed"}
+_KINDS = {
+    401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed", 429: "too-many-requests",
+    503: "unavailable",
+}  # fmt: skip
 
 
 def _of_page(asked: Asked, error: HTTPException) -> Answer:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hilum.authoring.api import Operation
-from hilum.authoring.caller import Caller
+from hilum.authoring.caller import OPERATIONS, Caller
 from hilum.authoring.classification import PROTECTED, classification
 from hilum.authoring.estate import Estate
 from hilum.authoring.estate_door import ApiSpec, Limits, VersionSpec
@@ -37,6 +37,8 @@ class Agreement:
 
     limits: Limits
     criticality: str
+    purposes: frozenset[str] = frozenset({OPERATIONS})
+    """What a program may state as its purpose of use."""
 
 
 @dataclass(eq=False)
@@ -158,6 +160,7 @@ def _endpoint(operation: Operation, spec: ApiSpec, life: VersionSpec) -> Endpoin
             consumer: Agreement(
                 agreed.limits if agreed.limits is not None else limits,
                 agreed.criticality if agreed.criticality is not None else spec.criticality,
+                frozenset(agreed.purposes),
             )
             for consumer, agreed in spec.consumers.items()
         },

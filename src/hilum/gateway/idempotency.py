@@ -16,6 +16,7 @@ from hashlib import sha256
 import asyncpg
 import orjson
 
+from hilum.authoring.caller import OPERATIONS
 from hilum.gateway.ports import Sealer
 from hilum.gateway.problems import Headers, Refusal, retry_after
 
@@ -70,10 +71,25 @@ def key_in(header: str | None, *, required: bool) -> str | None:
     return key
 
 
-def fingerprint(method: str, path: bytes, query: bytes, body: bytes, if_match: str | None) -> bytes:
-    """What has to be the same when a key is repeated; parts are told apart by their lengths."""
+def fingerprint(
+    method: str,
+    path: bytes,
+    query: bytes,
+    body: bytes,
+    if_match: str | None,
+    *,
+    purpose: str = OPERATIONS,
+    break_glass: str | None = None,
+) -> bytes:
+    """What has to be the same when a key is repeated; parts are told apart by their lengths.
+
+    The kept answer is unmasked as its purpose or grant allowed, so nobody gets it again with another or with none.
+    """
+    parts = [method.encode(), path, query, body, b"" if if_match is None else if_match.encode()]
+    if purpose != OPERATIONS or break_glass is not None:
+        parts += [purpose.encode(), b"" if break_glass is None else break_glass.encode()]
     digest = sha256()
-    for part in (method.encode(), path, query, body, b"" if if_match is None else if_match.encode()):
+    for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.digest()
 

@@ -1,6 +1,6 @@
 """The life of a request: the same stages in the same order for every operation, cheap and protective ones first.
 
-trace - route - admission - caller - allowance - contents - contract - policy - idempotency - handler - contract of the
+trace - route - admission - caller - allowance - purpose - contents - contract - policy - idempotency - handler - contract of the
 answer - policy on what was found - masks - entity tag - record. ``docs/gateway.md`` draws it. Whatever a stage raises
 becomes a problem document in one place (``door``), where an answer that no policy decided about is withheld.
 """
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from hilum.audit.access import DENIAL, READ, SEARCH
 from hilum.authoring.api import PageRequest
+from hilum.authoring.caller import OPERATIONS, PERSON
 from hilum.authoring.classification import PROTECTED
 from hilum.authoring.failures import Unavailable
 from hilum.gateway.answers import Seen, Told, told
@@ -28,6 +29,7 @@ from hilum.gateway.endpoints import Agreement, Endpoint
 from hilum.gateway.parameters import DEFAULT_LIMIT
 from hilum.gateway.ports import KeptAnswer
 from hilum.gateway.problems import Refusal
+from hilum.gateway.purposes import GRANT_HEADER, PURPOSE_HEADER, grant_in, purpose_in, refuse_other
 from hilum.gateway.running import OutOfTime
 from hilum.gateway.schemas import findings_of
 from hilum.gateway.stages import Life, Stages
@@ -61,9 +63,12 @@ class Pipeline:
         )
         with turn:
             life = Life(asked, endpoint, agreed, turn)
+            await self._purpose(life)
             await self._read_request(life, receive)
             await self._decide(life)
             if operation.kind == "write":
+                # Before the effect: nothing is done under a grant that has ended.
+                await self._s.use_grant(life, Seen())
                 return await self._writing.answer(life)
             return await self._reading(life)
 
@@ -94,6 +99,25 @@ class Pipeline:
                 raise Refusal("unavailable", "the store in which requests are counted does not answer")
             raise Refusal("too-many-requests", f"the agreed {taken.refused} is used up")
         return agreed
+
+    async def _purpose(self, life: Life) -> None:
+        """Why it is asked: as the caller states, or as their break-glass grant says. Programs keep to what was agreed."""
+        asked = life.asked
+        stated, number = purpose_in(asked.text(PURPOSE_HEADER)), grant_in(asked.text(GRANT_HEADER))
+        if number is not None:
+            under = await self._s.grants.under(asked.caller, number)
+            if under is None:
+                await self._deny(life, Decision(False, ("gateway:break-glass",)), "grant-not-in-force")
+            else:
+                refuse_other(stated, under)
+                asked.caller = under
+            return
+        purpose = OPERATIONS if stated is None else stated
+        asked.caller = replace(asked.caller, purpose=purpose)
+        if asked.caller.kind != PERSON and purpose not in life.agreed.purposes:
+            agreed = ", ".join(sorted(life.agreed.purposes))
+            detail = f"{asked.caller.actor} is registered at {life.endpoint.spec.name} for {agreed}, not for {purpose}"
+            await self._deny(life, Decision(False, ("gateway:agreed-purposes",)), "purpose-not-agreed", detail)
 
     # --- what is asked -------------------------------------------------------------------------------------------
 
@@ -173,11 +197,11 @@ class Pipeline:
             await self._deny(life, decision, "forbidden" if readable else "not-found")
         return decision
 
-    async def _deny(self, life: Life, decision: Decision, kind: str) -> None:
+    async def _deny(self, life: Life, decision: Decision, kind: str, detail: str = "") -> None:
         if decision.errors:
             log.error("%s cannot be decided: %s", life.endpoint.name, "; ".join(decision.errors))
         await self._s.record(life, DENIAL, Seen(), decision)
-        raise Refusal(kind)
+        raise Refusal(kind, detail)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -197,6 +221,7 @@ class Pipeline:
                 )  # fmt: skip
         else:
             sent, seen = self._s.shown.one(asked, endpoint, answer, life.about, life.where)
+        await self._s.use_grant(life, seen)
         if seen.shown & PROTECTED or asked.caller.break_glass is not None:
             searched = endpoint.operation.kind == "list" or endpoint.operation.action == "search"
             await self._s.record(life, SEARCH if searched else READ, seen, asked.decision)

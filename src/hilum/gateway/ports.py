@@ -65,6 +65,16 @@ class AccessLog(Protocol):
         """Durable when it returns; it raises when it could not be recorded, and then nothing may be answered."""
 
 
+class Grants(Protocol):
+    """Break-glass grants of people."""
+
+    async def under(self, caller: Caller, number: int) -> Caller | None:
+        """The caller under a grant of their own that is in force; None when it is neither."""
+
+    async def used(self, caller: Caller, *, operation: str, subject: str) -> bool:
+        """Record one use of the grant that the caller is under; False when it has ended, and then nothing may be answered."""
+
+
 class Sealer(Protocol):
     """Encrypts what is kept for a while: answers behind idempotency keys."""
 

@@ -20,7 +20,8 @@ from hilum.gateway.decisions import Decisions
 from hilum.gateway.endpoints import Agreement, Endpoint
 from hilum.gateway.idempotency import IdempotencyKeys
 from hilum.gateway.incidents import Incidents
-from hilum.gateway.ports import AccessLog, Allowances, Authenticator, StaleAnswers
+from hilum.gateway.ports import AccessLog, Allowances, Authenticator, Grants, StaleAnswers
+from hilum.gateway.problems import Refusal
 from hilum.gateway.running import Handlers
 from hilum.model.where import EVERYTHING, Where
 from hilum.security.decisions import Decision
@@ -39,6 +40,7 @@ class Stages:
     shown: Shown
     cursors: Cursors
     accesses: AccessLog
+    grants: Grants
     incidents: Incidents
     platform: Platform
     clock: Callable[[], datetime]
@@ -76,6 +78,16 @@ class Stages:
                 detail={"action": endpoint.operation.action},
             )
         )
+
+    async def use_grant(self, life: Life, seen: Seen) -> None:
+        """Record a use of the caller's break-glass grant, if they are under one. ``Refusal`` 403 when it ended meanwhile."""
+        caller, endpoint = life.asked.caller, life.endpoint
+        if caller.break_glass is None:
+            return
+        subjects = _subjects(endpoint, seen, self.tokens)
+        subject = subjects[0] if len(subjects) == 1 else endpoint.operation.resource
+        if not await self.grants.used(caller, operation=endpoint.name, subject=subject):
+            raise Refusal("grant-not-in-force")
 
 
 @dataclass(slots=True)

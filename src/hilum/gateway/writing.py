@@ -37,8 +37,9 @@ class Writing:
                 return of_refused(refused, asked)
         scope = asked.scope
         print_ = fingerprint(
-            scope["method"], scope["raw_path"], scope["query_string"], life.body, asked.text(b"if-match")
-        )
+            scope["method"], scope["raw_path"], scope["query_string"], life.body, asked.text(b"if-match"),
+            purpose=asked.caller.purpose, break_glass=asked.caller.break_glass,
+        )  # fmt: skip
         calls = 2 if life.endpoint.sibling is not None else 1  # Each within its own time.
         begun = await self._s.keys.begin(
             f"{asked.caller.actor}@{asked.caller.issuer}", life.endpoint.name, key, print_,

@@ -30,6 +30,14 @@ _TYPES = (
     ),
     ProblemType("unauthenticated", 401, "Nobody is signed in", "Get an access token for this API's audience and send it."),
     ProblemType("forbidden", 403, "No policy allows this", "Ask the API's owner; `hilum policy explain` says what is missing."),
+    ProblemType(
+        "purpose-not-agreed", 403, "This purpose is not agreed with this consumer",
+        "State one that is, or ask the API's owner to register it for you.",
+    ),
+    ProblemType(
+        "grant-not-in-force", 403, "The break-glass grant is not yours, or not in force",
+        "Leave Break-Glass out, or break the glass at the page or the terminal and send the new grant's number.",
+    ),
     ProblemType("not-found", 404, "There is nothing here that you may see", "Check the address."),
     ProblemType("method-not-allowed", 405, "This address does not take this method", "Use one of those in Allow."),
     ProblemType("not-acceptable", 406, "No representation that you accept", "Accept application/json."),

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hilum.authoring.api import Example, Operation
+from hilum.authoring.caller import OPERATIONS, STATED_PURPOSES
 from hilum.authoring.classification import classification
 from hilum.authoring.estate import Estate
 from hilum.authoring.estate_door import ApiSpec, VersionSpec
@@ -21,7 +22,7 @@ OPENAPI_VERSION = "3.1.1"
 REACHABLE = frozenset({"published", "deprecated"})
 _COMPONENT = "#/components/schemas/{model}"
 
-_ALWAYS = ("malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "gone", "too-many-requests",
+_ALWAYS = ("malformed", "unauthenticated", "forbidden", "purpose-not-agreed", "not-found", "not-acceptable", "gone", "too-many-requests",
            "defect", "outside-contract", "unavailable", "timeout")  # fmt: skip
 _OF_WRITES = ("still-running", "too-large", "unsupported-media-type", "invalid")
 
@@ -193,6 +194,25 @@ def _parameters(operation: Operation, schemas: _Schemas) -> Iterator[dict[str, A
             "description": "The ETag of the state that the caller knows.",
             "schema": {"type": "string", "maxLength": 255},
         }
+    yield {
+        "name": "Purpose-Of-Use",
+        "in": "header",
+        "required": False,
+        "description": "Why it is asked (HL7 PurposeOfUse). Protected data may be shown for one purpose and masked for others.",
+        "schema": {"type": "string", "enum": list(STATED_PURPOSES), "default": OPERATIONS},
+    }
+    if _shows_phi(operation):
+        yield {
+            "name": "Break-Glass",
+            "in": "header",
+            "required": False,
+            "description": "The number of the caller's own break-glass grant in force; it says the purpose. Its use is recorded.",
+            "schema": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"},
+        }
+
+
+def _shows_phi(operation: Operation) -> bool:
+    return operation.answer is not None and "phi" in classification(operation.answer).values()
 
 
 def path_schema(operation: Operation, name: str) -> dict[str, Any]:
@@ -232,6 +252,8 @@ def _responses(operation: Operation, life: VersionSpec, schemas: _Schemas) -> di
 
 def _problems(operation: Operation) -> list[str]:
     found = [*_ALWAYS, "overloaded", "rejected", "conflict", "too-large"]
+    if _shows_phi(operation):
+        found.append("grant-not-in-force")
     if operation.kind == "write":
         found += [*_OF_WRITES, "key-reused"]
         if operation.method == "POST":

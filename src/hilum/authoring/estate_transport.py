@@ -68,14 +68,24 @@ class ClientTls(BaseModel):
         return self
 
 
+class PageLimits(BaseModel):
+    """What one reader may ask of a door's own pages (documents, metrics): a person or program, or an address that says not who."""
+
+    model_config = STRICT
+
+    requests_per_minute: float = Field(default=600, gt=0)
+    burst: int = Field(default=120, gt=0)
+
+
 class HttpDoor(BaseModel):
-    """Where an HTTP door listens. Its port is given when the platform is started."""
+    """Where an HTTP door listens. Its port is given when the platform is started. ``pages`` counts at the gateway alone."""
 
     model_config = STRICT
 
     host: str = "127.0.0.1"
     tls: ServerTls | None = None
     insecure: str = Field(default="", description="Why other machines may reach this door without TLS.")
+    pages: PageLimits = PageLimits()
 
 
 def exposure(host: str, tls: ServerTls | None, insecure: str) -> str | None:

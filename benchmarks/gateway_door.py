@@ -142,8 +142,14 @@ async def change(number: str, body: Note) -> Order | None:
     return an_order(number)
 
 
-def bare() -> Starlette:
-    """The framework alone: route, handler, contract to JSON. Nobody is asked who they are."""
+async def bare(url: str) -> Starlette:
+    """The framework alone: route, handler, contract to JSON. Nobody is asked who they are.
+
+    What is posted is also written: one row, durable before the answer, by the pool's own ``execute``. Whatever records a
+    change pays at least that.
+    """
+    pool = await open_pool(url, min_size=2, max_size=16)
+    await pool.execute("CREATE TABLE written (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz, note bytea)")
 
     async def one(request: Request) -> Response:
         found = await order(request.path_params["number"])
@@ -161,12 +167,18 @@ def bare() -> Starlette:
         assert found is not None
         return Response(found.model_dump_json(), media_type="application/json")
 
+    async def written(request: Request) -> Response:
+        body = await request.body()
+        await pool.execute("INSERT INTO written (at, note) VALUES ($1, $2)", now(), body)
+        return await changed(request)
+
     place = "/orders/v1/orders"
     return Starlette(
         routes=[
             Route(place, several),
             Route(place + "/{number}", one),
             Route(place + "/{number}", changed, methods=["PUT"]),
+            Route(place + "/{number}", written, methods=["POST"]),
         ]
     )
 
@@ -267,7 +279,11 @@ async def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         app: Any
-        app, said = (bare(), "") if given.what == "bare" else await whole_door(given.url, Path(folder) / "keys.json")
+        app, said = (
+            (await bare(given.url), "")
+            if given.what == "bare"
+            else await whole_door(given.url, Path(folder) / "keys.json")
+        )
         served = await serve(app, "127.0.0.1", 0)
         print(json.dumps({"port": served.port, "pid": os.getpid(), "token": said}), flush=True)
         await asyncio.to_thread(sys.stdin.read)

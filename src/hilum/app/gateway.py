@@ -183,6 +183,7 @@ class _Parts:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._handlers.close()
+        await self._keys.close()
         await self._accesses.close()
         await self._usage.write()
         await self._intake.stop()

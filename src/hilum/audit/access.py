@@ -8,10 +8,9 @@ seen by address, who saw it and why; a protected value that somebody searched fo
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -21,6 +20,8 @@ import asyncpg
 
 from hilum.audit.entry import MalformedEntry, at_text, canonical_detail, entry_bytes
 from hilum.authoring.caller import Caller
+from hilum.store.group_commit import GroupCommit
+from hilum.store.kept_connection import KeptConnection
 
 log = logging.getLogger(__name__)
 
@@ -169,11 +170,26 @@ def _speakable(text: str) -> str:
     return speakable if speakable.strip() else "-"
 
 
-@dataclass(slots=True)
-class _Waiting:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is committed with the record of an access, and only with it.
+
+    ``statement`` is SQL that takes an array for each value of ``row``, as ``$7`` and on, one element for each access that
+    is recorded with it.
+    """
+
+    statement: str
+    row: tuple[Any, ...]
+
+
+_RECORD = "SELECT hilum.record_accesses($1, $2, $3, $4, $5, $6)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
     records: list[RecordedAccess]
     at: datetime
-    future: asyncio.Future[None]
+    beside: Beside | None
 
 
 class AccessLog:
@@ -183,71 +199,62 @@ class AccessLog:
     """
 
     def __init__(self, pool: asyncpg.Pool, name: str, *, clock: Callable[[], datetime]) -> None:
-        self._pool = pool
+        self._kept = KeptConnection(pool)
         self._name = name
         self._clock = clock
         self._shard: int | None = None
-        self._waiting: list[_Waiting] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._commits = GroupCommit(self._commit, most=_MOST_BATCH)
 
-    async def record(self, access: Access) -> None:
-        """Return once the access is durable. NotRecorded when it cannot be: then nothing may be answered."""
+    async def record(self, access: Access, *, beside: Beside | None = None) -> None:
+        """Return once the access is durable, and ``beside`` with it. NotRecorded when they cannot be: then nothing may be
+        answered."""
         at = self._clock()
         try:
             records = list(recorded(access, at))
         except MalformedEntry as malformed:
             raise NotRecorded(f"the access log cannot spell this access: {malformed}") from malformed
-        waiting = _Waiting(records, at, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush())
-        await waiting.future
-
-    async def _flush(self) -> None:
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST_BATCH], self._waiting[_MOST_BATCH:]
-                try:
-                    await self._commit(batch)
-                except Exception as failure:  # noqa: BLE001 - Whatever it is, nobody of this batch may be answered.
-                    log.error("%d accesses could not be recorded: %s", len(batch), type(failure).__name__)
-                    for waiting in batch:
-                        if not waiting.future.done():
-                            told = NotRecorded("the access could not be recorded; try again when the database answers")
-                            told.__cause__ = failure
-                            waiting.future.set_exception(told)
-                else:
-                    for waiting in batch:
-                        if not waiting.future.done():
-                            waiting.future.set_result(None)
-        finally:
-            self._flushing = None
+            await self._commits.ask(_Asked(records, at, beside))
+        except Exception as failure:
+            raise NotRecorded("the access could not be recorded; try again when the database answers") from failure
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _commit(self, batch: Sequence[_Asked]) -> list[None]:
+        try:
+            statements = list(dict.fromkeys(asked.beside.statement for asked in batch if asked.beside is not None))
+            # Mostly one or none: what is committed beside is of one kind. What has nothing beside it goes with the first.
+            for number, statement in enumerate(statements if statements else [""]):
+                of_it = [a for a in batch if (a.beside.statement == statement if a.beside is not None else number == 0)]
+                await self._commit_with(statement, of_it)
+        except Exception as failure:
+            log.error("%d accesses could not be recorded: %s", len(batch), type(failure).__name__)
+            raise
+        return [None] * len(batch)
+
+    async def _commit_with(self, statement: str, batch: Sequence[_Asked]) -> None:
+        """One statement, so one round trip and one commit."""
         subjects: list[str] = []
         entries: list[bytes] = []
         times: list[datetime] = []
         marks: list[str] = []
         ordinals: list[int] = []
-        for waiting in batch:
-            for record in waiting.records:
+        for asked in batch:
+            for record in asked.records:
                 subjects.append(record.subject)
                 entries.append(record.entry)
-                times.append(waiting.at)
+                times.append(asked.at)
                 marks.extend(record.marks)
                 ordinals.extend([len(entries)] * len(record.marks))
-        async with self._pool.acquire() as connection:
+        beside = [list(column) for column in zip(*(a.beside.row for a in batch if a.beside is not None), strict=True)]
+        sql = f"WITH beside AS ({statement}) {_RECORD}" if statement else _RECORD
+        async with self._kept as connection:
             if self._shard is None:
                 self._shard = await _own_shard(connection, self._name)
-            await connection.execute(
-                "SELECT hilum.record_accesses($1, $2, $3, $4, $5, $6)",
-                self._shard, subjects, entries, times, marks, ordinals,
-            )  # fmt: skip
+            await connection.execute(sql, self._shard, subjects, entries, times, marks, ordinals, *beside)
 
     async def close(self) -> None:
         """Wait until everything that was asked is recorded or refused."""
-        while self._flushing is not None and not self._flushing.done():
-            await asyncio.wait([self._flushing])
+        await self._commits.close()
+        await self._kept.close()
 
 
 async def _own_shard(connection: asyncpg.Connection, name: str) -> int:

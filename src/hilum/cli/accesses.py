@@ -21,6 +21,7 @@ async def record(pool: asyncpg.Pool, *accesses: Access) -> None:
     log = AccessLog(pool, "cli", clock=now)
     for access in accesses:
         await log.record(access)
+    await log.close()
 
 
 async def open_keys(pool: asyncpg.Pool, data: Path, estate: Estate | None) -> Sealer:

@@ -1,8 +1,9 @@
 """Same key, same answer (draft-ietf-httpapi-idempotency-key-header): a repeated write is answered, not done again.
 
-The row is leased before the handler runs and holds the answer afterwards. A process that was killed in between leaves a
-lease that ends; the repeat then runs the handler again, and its commands, whose keys are made of this one, find the effect
-that was made. Answers of the server's own failure (5xx) are not kept: the repeat is meant to try again.
+The row is leased before the handler runs; it holds the answer from the commit on that records the change. A process that
+was killed in between leaves a lease that ends; the repeat then runs the handler again, and its commands, whose keys are
+made of this one, find the effect that was made. Answers of the server's own failure (5xx) are not kept: the repeat is meant
+to try again.
 """
 
 from __future__ import annotations
@@ -16,26 +17,49 @@ from hashlib import sha256
 import asyncpg
 import orjson
 
+from hilum.audit.access import Beside
 from hilum.authoring.caller import OPERATIONS
 from hilum.gateway.ports import Sealer
 from hilum.gateway.problems import Headers, Refusal, retry_after
+from hilum.store.group_commit import GroupCommit
+from hilum.store.kept_connection import KeptConnection
 
 RETENTION = timedelta(hours=24)
 LEASE_MARGIN_SECONDS = 5.0
 SEALED_AS = "answer"
 _KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
 
+_MOST_BATCH = 200
+# Every statement locks rows in one order, so that no two processes ever wait for each other.
 _BEGIN = """
     INSERT INTO api_idempotency AS i (caller, operation, key, fingerprint, state, leased_until, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, 'running', $5, $6, $7)
+    SELECT u.caller, u.operation, u.key, u.fingerprint, 'running', u.leased_until, u.created_at, u.expires_at
+      FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
+        AS u (caller, operation, key, fingerprint, leased_until, created_at, expires_at)
+     ORDER BY u.caller, u.operation, u.key
     ON CONFLICT (caller, operation, key) DO UPDATE
        SET fingerprint = excluded.fingerprint, state = 'running', fence = i.fence + 1, status = NULL, headers = NULL,
            body = NULL, sealed = false, leased_until = excluded.leased_until, created_at = excluded.created_at,
            expires_at = excluded.expires_at
      WHERE i.expires_at <= excluded.created_at
         OR (i.state = 'running' AND i.leased_until <= excluded.created_at AND i.fingerprint = excluded.fingerprint)
-    RETURNING fence
+    RETURNING i.caller, i.operation, i.key, i.fence
 """
+_Wanted = tuple[str, str, bytes, bytes, datetime, datetime, datetime]
+
+# A fence that is not the row's: another process has taken the key over meanwhile, and its answer counts.
+_KEEP = """
+    UPDATE api_idempotency AS i
+       SET state = 'answered', status = u.status, headers = u.headers, body = u.body, sealed = u.sealed
+      FROM unnest($7::text[], $8::text[], $9::bytea[], $10::bigint[], $11::smallint[], $12::bytea[], $13::bytea[], $14::bool[])
+        AS u (caller, operation, key, fence, status, headers, body, sealed)
+      JOIN (SELECT k.caller, k.operation, k.key, k.fence FROM api_idempotency AS k
+             WHERE (k.caller, k.operation, k.key) IN (SELECT * FROM unnest($7::text[], $8::text[], $9::bytea[]))
+             ORDER BY k.caller, k.operation, k.key FOR UPDATE) AS held USING (caller, operation, key, fence)
+     WHERE i.caller = u.caller AND i.operation = u.operation AND i.key = u.key AND i.fence = u.fence
+       AND i.state = 'running'
+"""
+_KEEP_ALONE = re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) - 6}", _KEEP)
 
 
 @dataclass(frozen=True)
@@ -109,6 +133,8 @@ class IdempotencyKeys:
         self._clock = clock
         self._sealer = sealer
         self._retention = retention
+        self._kept = KeptConnection(pool)
+        self._leases = GroupCommit(self._lease, most=_MOST_BATCH)
 
     async def begin(
         self, caller: str, operation: str, key: str, print_: bytes, *, timeout_seconds: float
@@ -118,9 +144,9 @@ class IdempotencyKeys:
         digest = sha256(key.encode()).digest()
         until = now + timedelta(seconds=timeout_seconds + LEASE_MARGIN_SECONDS)
         for _ in range(3):
-            fence = await self._pool.fetchval(
-                _BEGIN, caller, operation, digest, print_, until, now, now + self._retention
-            )
+            fence = await self._leases.ask((caller, operation, digest, print_, until, now, now + self._retention))
+            if isinstance(fence, asyncpg.DataError):
+                raise fence
             if fence is not None:
                 whose = sha256(f"{caller}\0{key}".encode()).hexdigest()[:24]
                 name = f"api/{operation}/{whose}-{print_[:6].hex()}"
@@ -140,21 +166,24 @@ class IdempotencyKeys:
             return await self._replayed(row, caller, operation, digest)
         raise Refusal("still-running", headers=(retry_after(1),))
 
-    async def finish(
+    async def answered(
         self, begun: Begun, status: int, content_type: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
-    ) -> None:
-        """Keep the answer, unless another process has taken the key over meanwhile: then its answer counts."""
+    ) -> Beside:
+        """The answer, sealed, as it is kept in one commit with the record of the change that it answers."""
         sealed = self._sealer is not None and bool(body)
         if self._sealer is not None and body:
             place = _place(begun.caller, begun.operation, begun.key)
             body = await self._sealer.sealed(body, SEALED_AS, place, self._clock())
         pairs = [(b"content-type", content_type), *headers]
         told = orjson.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in pairs])
-        await self._pool.execute(
-            """UPDATE api_idempotency SET state = 'answered', status = $5, headers = $6, body = $7, sealed = $8
-                WHERE caller = $1 AND operation = $2 AND key = $3 AND fence = $4 AND state = 'running'""",
-            begun.caller, begun.operation, begun.key, begun.fence, status, told, body, sealed,
-        )  # fmt: skip
+        return Beside(_KEEP, (begun.caller, begun.operation, begun.key, begun.fence, status, told, body, sealed))
+
+    async def finish(
+        self, begun: Begun, status: int, content_type: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        """Keep an answer by itself: a refusal, which changed nothing."""
+        kept = await self.answered(begun, status, content_type, headers, body)
+        await self._pool.execute(_KEEP_ALONE, *([value] for value in kept.row))
 
     async def give_back(self, begun: Begun) -> None:
         """The handler ended without an answer worth keeping: a repeat runs it at once."""
@@ -165,9 +194,31 @@ class IdempotencyKeys:
         )  # fmt: skip
 
     async def forget_expired(self) -> int:
-        """Remove what is past its retention. Returns how many."""
-        done: str = await self._pool.execute("DELETE FROM api_idempotency WHERE expires_at <= $1", self._clock())
+        """Remove what is past its retention, but what somebody works on right now. Returns how many."""
+        done: str = await self._pool.execute(
+            """DELETE FROM api_idempotency WHERE (caller, operation, key) IN (
+                   SELECT caller, operation, key FROM api_idempotency WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED)""",
+            self._clock(),
+        )
         return int(done.rpartition(" ")[2])
+
+    async def close(self) -> None:
+        """Wait until nobody waits for a lease any more."""
+        await self._leases.close()
+        await self._kept.close()
+
+    async def _lease(self, asked: Sequence[_Wanted]) -> list[int | asyncpg.DataError | None]:
+        """The fence of each, None for those that are not to be had, in one statement and one commit."""
+        first = {wanted[:3]: wanted for wanted in reversed(asked)}
+        try:
+            async with self._kept as connection:
+                rows = await connection.fetch(_BEGIN, *(list(column) for column in zip(*first.values(), strict=True)))
+        except asyncpg.DataError as refused:
+            # A name that no column takes is the trouble of whoever bears it, and of nobody who came at the same time.
+            return [refused] if len(asked) == 1 else [fence for one in asked for fence in await self._lease([one])]
+        fences = {(row["caller"], row["operation"], row["key"]): row["fence"] for row in rows}
+        # The same key twice at once: it is the first one's, and the other finds it running.
+        return [fences.get(wanted[:3]) if first[wanted[:3]] is wanted else None for wanted in asked]
 
     async def _replayed(self, row: asyncpg.Record, caller: str, operation: str, key: bytes) -> Replayed:
         body: bytes = row["body"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from hilum.audit.access import Access
+from hilum.audit.access import Access, Beside
 from hilum.authoring.caller import Caller
 from hilum.runtime.allowances import Taken
 
@@ -61,8 +61,8 @@ class StaleAnswers(Protocol):
 class AccessLog(Protocol):
     """The record of who saw and did what."""
 
-    async def record(self, access: Access) -> None:
-        """Durable when it returns; it raises when it could not be recorded, and then nothing may be answered."""
+    async def record(self, access: Access, *, beside: Beside | None = None) -> None:
+        """Durable when it returns, with what is ``beside`` it; it raises when it could not be recorded, and then nothing may be answered."""
 
 
 class Grants(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hilum.audit.access import Access, Tokens, sought
+from hilum.audit.access import Access, Beside, Tokens, sought
 from hilum.authoring.api import PageRequest
 from hilum.authoring.platform import Platform
 from hilum.gateway.admission import Admission, Turn
@@ -56,8 +56,11 @@ class Stages:
             timeout_seconds=life.agreed.limits.timeout_seconds,
         )  # fmt: skip
 
-    async def record(self, life: Life, kind: str, seen: Seen, decision: Decision | None) -> None:
-        """Write down who saw or did what; it is durable when this returns, and nothing is answered when it fails."""
+    async def record(
+        self, life: Life, kind: str, seen: Seen, decision: Decision | None, beside: Beside | None = None
+    ) -> None:
+        """Write down who saw or did what, in one commit with ``beside``; it is durable when this returns, and nothing is
+        answered when it fails."""
         endpoint, asked = life.endpoint, life.asked
         given = {n: str(v) for n, v in life.query.items() if n not in ("cursor", "limit")}
         await self.accesses.record(
@@ -76,7 +79,8 @@ class Stages:
                 policies=decision.policies if decision is not None else (),
                 policy_version=self.decisions.version,
                 detail={"action": endpoint.operation.action},
-            )
+            ),
+            beside=beside,
         )
 
     async def use_grant(self, life: Life, seen: Seen) -> None:

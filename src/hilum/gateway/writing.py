@@ -7,7 +7,7 @@ import inspect
 from hilum.audit.access import CHANGE
 from hilum.authoring.api import Problem
 from hilum.authoring.failures import Rejected
-from hilum.gateway.answers import told
+from hilum.gateway.answers import Seen, told
 from hilum.gateway.asked import Answer, Asked, problem
 from hilum.gateway.etags import expected_state
 from hilum.gateway.idempotency import Begun, Replayed, fingerprint, key_in
@@ -32,9 +32,11 @@ class Writing:
         if key is None:
             name = f"api/{life.endpoint.name}/{self._s.token(16).hex()}"
             try:
-                return await self._effect(life, name)
+                sent, seen = await self._effect(life, name)
             except (Refusal, Problem, Rejected) as refused:
                 return of_refused(refused, asked)
+            await self._s.record(life, CHANGE, seen, asked.decision)
+            return sent
         scope = asked.scope
         print_ = fingerprint(
             scope["method"], scope["raw_path"], scope["query_string"], life.body, asked.text(b"if-match"),
@@ -53,7 +55,7 @@ class Writing:
     async def _once(self, life: Life, begun: Begun) -> Answer:
         keys = self._s.keys
         try:
-            sent = await self._effect(life, begun.name)
+            sent, seen = await self._effect(life, begun.name)
         except OutOfTime:
             if inspect.iscoroutinefunction(life.endpoint.operation.function):
                 await keys.give_back(begun)
@@ -63,14 +65,29 @@ class Writing:
             if sent.status >= 500:
                 await keys.give_back(begun)
                 return sent
+            await keys.finish(begun, sent.status, sent.content_type, sent.kept, sent.body)
+            return sent
         except BaseException:
             await keys.give_back(begun)
             raise
         point(f"api.handled:{life.endpoint.id}")
-        await keys.finish(begun, sent.status, sent.content_type, sent.kept, sent.body)
+        await self._record(life, begun, sent, seen)
         return sent
 
-    async def _effect(self, life: Life, name: str) -> Answer:
+    async def _record(self, life: Life, begun: Begun, sent: Answer, seen: Seen) -> None:
+        """What was changed is recorded and its answer kept, both or neither."""
+        try:
+            kept = await self._s.keys.answered(begun, sent.status, sent.content_type, sent.kept, sent.body)
+        except Exception:
+            await self._s.record(life, CHANGE, seen, life.asked.decision)  # Nothing hides what was done.
+            raise
+        try:
+            await self._s.record(life, CHANGE, seen, life.asked.decision, kept)
+        except BaseException:
+            await self._s.keys.give_back(begun)
+            raise
+
+    async def _effect(self, life: Life, name: str) -> tuple[Answer, Seen]:
         """Run the handler. ``name`` is the request's own, the same for each repeat: its commands' keys are made of it."""
         endpoint, operation, arguments = life.endpoint, life.endpoint.operation, life.arguments
         if operation.etag is not None or "etag" in endpoint.takes:
@@ -83,9 +100,7 @@ class Writing:
         point(f"api.effected:{endpoint.id}")
         life.turn.answered()
         answer = told(endpoint, returned, DEFAULT_LIMIT)
-        sent, seen = self._s.shown.one(life.asked, endpoint, answer, life.about, EVERYTHING)
-        await self._s.record(life, CHANGE, seen, life.asked.decision)
-        return sent
+        return self._s.shown.one(life.asked, endpoint, answer, life.about, EVERYTHING)
 
     async def _expected(self, life: Life) -> str | None:
         """The state that ``If-Match`` names, compared here unless the handler compares it. ``Refusal`` 428 and 412."""

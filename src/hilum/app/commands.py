@@ -15,10 +15,12 @@ from hilum.app.contract_test_command import contract_test_command
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve
 from hilum.authoring.failures import Unavailable
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import DEFAULT_DATA, DataOption, JsonOption, UrlOption, ask, the_estate, usage
 from hilum.cli.reconcile import show_books
 from hilum.governance.overlay import overlaid
 from hilum.processes.implant_books import Books, reconcile
+from hilum.security.decisions import Resource
 from hilum.security.sealing.wrapping import KeysUnusable
 
 
@@ -37,7 +39,11 @@ def reconcile_command(
     runtime = orjson.loads((data / "runtime.json").read_bytes())
     placed = overlaid(estate, Path(runtime["overlay"]) if runtime.get("overlay") else None)
 
+    caller = terminal_caller(data)
+
     async def compare(pool: asyncpg.Pool) -> Books:
+        # The books are compared, not shown: what comes of it are counts and the records on which two systems differ.
+        await permit(pool, caller, "read", [Resource("Dashboard", "reconciliation")], operation="cli.reconcile")
         protection = await protection_of(Serve("reconcile", placed.root, data, ""), placed, pool)
         systems = connect(placed, data)
         try:

@@ -36,7 +36,6 @@ from hilum.security.identity.keys import Fetch, fetcher
 
 log = logging.getLogger(__name__)
 
-KEYS_FOLDER = "identity"
 _CLEARING_SECONDS = 600.0
 
 
@@ -69,15 +68,7 @@ class Identity:
 
 def signing_keys(estate: Estate, pool: asyncpg.Pool, data: Path | None) -> SigningKeys:
     """The embedded issuer's keys; without a data directory only their public halves."""
-    spec = estate.identity
-    return SigningKeys(
-        pool,
-        data / KEYS_FOLDER if data is not None else None,
-        clock=now,
-        monotonic=time.monotonic,
-        key_lives=timedelta(days=spec.key_days),
-        longest_token=timedelta(minutes=spec.access_token_minutes, hours=1),
-    )
+    return SigningKeys.of(estate.identity, pool, data, clock=now, monotonic=time.monotonic)
 
 
 async def open_identity(estate: Estate, pool: asyncpg.Pool, data: Path, *, url: str) -> Identity:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from hilum.authoring.estate_transport import ClientTls, EgressSpec
+
 STRICT = ConfigDict(extra="forbid", frozen=True)
 
 LOCAL = "hilum"
@@ -68,6 +70,8 @@ class IssuerSpec(BaseModel):
     client_id: str = Field(default="", description="As what the page signs people in there; empty: it does not.")
     client_secret: str = Field(default="", description="A reference: file:PATH or env:NAME; empty for a public client.")
     scopes: tuple[str, ...] = ("openid", "profile")
+    tls: ClientTls | None = Field(default=None, description="By whom its certificate is believed: authorities of its own.")
+    egress: EgressSpec = Field(default=EgressSpec(), description="Hosts and networks beyond its own address.")
     claims: ClaimNames = ClaimNames()
     groups: Mapping[str, Grant] = Field(default_factory=dict)
 
@@ -128,7 +132,8 @@ def _thumbprint(text: str) -> str:
 class ServiceSpec(BaseModel):
     """One file of ``services/``: a program that calls, or a system's agent. It has an owner and an end.
 
-    It proves itself by a key (``public_key``: a file of the estate with a PEM public key or a JWK Set, or ``jwks_url``),
+    It proves itself by a key (``public_key``: a file of the estate with a PEM public key or a JWK Set; ``jwks_url``; or
+    ``registered_key = true``: its owner registers the public half with `hilum account service-key`),
     by a client certificate (``certificates``: SHA-256 thumbprints, RFC 8705), or at another issuer (``issuer``,
     ``subject``).
     """
@@ -148,6 +153,9 @@ class ServiceSpec(BaseModel):
     )
     public_key: str = ""
     jwks_url: Address | None = None
+    tls: ClientTls | None = Field(default=None, description="Towards `jwks_url`: authorities of its own.")
+    egress: EgressSpec = Field(default=EgressSpec(), description="Networks in which `jwks_url` may be.")
+    registered_key: bool = False
     certificates: tuple[Annotated[str, AfterValidator(_thumbprint)], ...] = ()
     issuer: str = ""
     subject: str = ""
@@ -155,4 +163,5 @@ class ServiceSpec(BaseModel):
     @property
     def ways(self) -> int:
         """In how many ways it can prove itself."""
-        return bool(self.public_key) + bool(self.jwks_url) + bool(self.certificates) + bool(self.issuer)
+        ways = (self.public_key, self.jwks_url, self.registered_key, self.certificates, self.issuer)
+        return sum(bool(way) for way in ways)

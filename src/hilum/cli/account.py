@@ -33,6 +33,7 @@ from hilum.cli.platform import (
     the_estate,
     usage,
 )
+from hilum.cli.service_key import service_key
 from hilum.governance.loader import ESTATE_FILE
 from hilum.identity import accounts
 from hilum.identity.accounts import ADMINISTRATOR, AccountProblem
@@ -42,8 +43,11 @@ from hilum.security.decisions import Resource
 from hilum.security.identity.revocations import revoke
 
 account_app = typer.Typer(
-    name="account", help="Invite people, see who has an account, reset and disable accounts.", no_args_is_help=True
+    name="account",
+    help="Invite people, see who has an account, reset and disable accounts; register programs' keys.",
+    no_args_is_help=True,
 )
+account_app.command("service-key")(service_key)
 
 T = TypeVar("T")
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hilum.authoring.estate import Estate
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     DataOption,
@@ -34,6 +35,7 @@ from hilum.governance.openapi import openapi, published_operations
 from hilum.governance.problems import EstateRefused
 from hilum.governance.published import differences, record
 from hilum.governance.usage import Use, usage_since
+from hilum.security.decisions import Resource
 
 api_app = typer.Typer(
     help="What is published at the door, who uses it, and what a change would break.", no_args_is_help=True
@@ -186,7 +188,10 @@ def usage_command(
     """
     since = now().date() - timedelta(days=days)
 
+    caller = terminal_caller(data, estate=estate)
+
     async def work(pool: asyncpg.Pool) -> list[Use]:
+        await permit(pool, caller, "list", [Resource("Api")], operation="cli.api.usage")
         async with pool.acquire() as connection:
             return await usage_since(connection, since, api=name, version=version)
 

@@ -119,8 +119,10 @@ def verify(
             published = data / "audit" / HEADS
         with _progress(as_json, "Verifying") as progress:
             known = the_estate(None, data)
+            caller = terminal_caller(data, purpose="audit")
 
             async def work(pool: asyncpg.Pool) -> VerifyReport:
+                await permit(pool, caller, "read", [Resource("AuditLog")], operation="cli.audit.verify")
                 return await verify_database(
                     pool, public_key=key, heads_file=published, published=_heads_of(chained), progress=progress,
                     protection=await protection_at_hand(pool, data, known),
@@ -188,14 +190,14 @@ def list_entries(
     except ValueError:
         _refuse(f"--since {since} is not an ISO 8601 time such as 2026-11-21 or 2026-11-21T08:00:00Z")
     wanted = EntryFilter(subject, actor, action, from_time)
+    caller = terminal_caller(data, purpose="audit")
 
     async def work(pool: asyncpg.Pool) -> list[FoundEntry]:
         asked = {n: v for n, v in (("subject", subject), ("actor", actor), ("action", action)) if v is not None}
+        await permit(pool, caller, "search", [Resource("AuditLog")], operation="cli.audit.list")
         async with pool.acquire() as connection:
             found = await find_entries(connection, wanted, limit)
-        await record(
-            pool, Access(terminal_caller(data, purpose="audit"), SEARCH, "cli.audit.list", "AuditLog", filter=asked)
-        )
+        await record(pool, Access(caller, SEARCH, "cli.audit.list", "AuditLog", filter=asked))
         return found
 
     found = _ask(data, database_url, work)
@@ -228,8 +230,10 @@ def proof(
 ) -> None:
     """Print the proof that an entry, or each entry about a subject, stands under the newest signed head."""
     key = _public_key(public_key, data)
+    caller = terminal_caller(data, purpose="audit")
 
     async def work(pool: asyncpg.Pool) -> list[InclusionProof]:
+        await permit(pool, caller, "read", [Resource("AuditLog")], operation="cli.audit.proof")
         async with pool.acquire() as connection:
             leaves = [int(what)] if what.isdecimal() else await leaves_about(connection, what)
             return [await inclusion_proof(connection, leaf) for leaf in leaves]

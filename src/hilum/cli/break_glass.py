@@ -11,8 +11,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from hilum.authoring.caller import Caller
 from hilum.authoring.estate import Estate
-from hilum.cli.permission import policies_here, terminal_caller
+from hilum.cli.permission import listed, permit, policies_here, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     Answer,
@@ -32,6 +33,8 @@ from hilum.cli.platform import (
 from hilum.runtime import break_glass
 from hilum.runtime.approvals import Names
 from hilum.runtime.break_glass import BreakGlassRefused, Grant
+from hilum.security.decisions import Resource
+from hilum.security.policies import Policies
 
 break_glass_app = typer.Typer(
     name="break-glass",
@@ -65,9 +68,11 @@ def ask_for(
     caller = terminal_caller(data, estate=estate)
 
     async def work(connection: asyncpg.Connection, pool: asyncpg.Pool) -> Grant:
+        about = Resource("BreakGlass", "", {"facility": facility})
+        policies = await permit(pool, caller, "create", [about], operation="cli.break-glass.ask")
         return await break_glass.ask(
             connection, caller, reason=reason, facility=facility, purpose=purpose, resource=resource, minutes=minutes,
-            told=tell, policies=await policies_here(pool), estate=known, now=now(),
+            told=tell, policies=policies, estate=known, now=now(),
         )  # fmt: skip
 
     grant = _do(data, database_url, work)
@@ -91,9 +96,12 @@ def list_grants(
 ) -> None:
     """List grants, the newest first: who, why, for what, how often used, and what the review found."""
 
+    caller = terminal_caller(data, purpose="audit")
+
     async def work(pool: asyncpg.Pool) -> list[Grant]:
+        where = await listed(pool, caller, "BreakGlass", operation="cli.break-glass.list")
         async with pool.acquire() as connection:
-            return await break_glass.grants(connection, unreviewed=unreviewed, limit=limit)
+            return await break_glass.grants(connection, unreviewed=unreviewed, limit=limit, where=where)
 
     found = ask(data, database_url, work)
     if as_json:
@@ -120,7 +128,8 @@ def end(
     caller = terminal_caller(data)
 
     async def work(connection: asyncpg.Connection, pool: asyncpg.Pool) -> Grant:
-        return await break_glass.end(connection, grant, caller=caller, policies=await policies_here(pool), now=now())
+        policies = await _judge(connection, pool, caller, grant, "cli.break-glass.end", its_own=True)
+        return await break_glass.end(connection, grant, caller=caller, policies=policies, now=now())
 
     ended = _do(data, database_url, work)
     if as_json:
@@ -147,9 +156,10 @@ def review(
     caller = terminal_caller(data, purpose="audit", estate=estate)
 
     async def work(connection: asyncpg.Connection, pool: asyncpg.Pool) -> Grant:
+        policies = await _judge(connection, pool, caller, grant, "cli.break-glass.review")
         return await break_glass.review(
-            connection, grant, caller=caller, finding=finding, justified=justified,
-            policies=await policies_here(pool), names=Names(known), now=now(),
+            connection, grant, caller=caller, finding=finding, justified=justified, policies=policies,
+            names=Names(known), now=now(),
         )  # fmt: skip
 
     reviewed = _do(data, database_url, work)
@@ -157,6 +167,23 @@ def review(
         print_json(reviewed)
     else:
         console().print(f"Grant {grant} is reviewed: {_review(reviewed)}.")
+
+
+async def _judge(
+    connection: asyncpg.Connection, pool: asyncpg.Pool, caller: Caller, number: int, operation: str, *,
+    its_own: bool = False,
+) -> Policies:  # fmt: skip
+    """Go on only as somebody who may review the grant, or, with ``its_own``, who has it. Others are not even told whether
+    there is one of this number."""
+    try:
+        grant = await break_glass.read(connection, number)
+    except BreakGlassRefused:
+        about = Resource("BreakGlass", str(number))
+    else:
+        if its_own and grant.person == caller.actor:
+            return await policies_here(pool)
+        about = Resource("BreakGlass", str(number), {"facility": grant.facility, "author": grant.person})
+    return await permit(pool, caller, "acknowledge", [about], operation=operation)
 
 
 def _review(grant: Grant) -> str:

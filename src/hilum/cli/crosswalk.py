@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import asyncpg
 import orjson
 import typer
 from rich.console import Console
@@ -18,12 +19,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from hilum.cli.connection import NoDatabase, database
-from hilum.cli.permission import permit, terminal_caller
+from hilum.cli.permission import listed, permit, terminal_caller
 from hilum.masterdata.crosswalks import CrosswalkRefused, Crosswalks
 from hilum.masterdata.entries import CrosswalkEntry, UnknownCrosswalk
 from hilum.masterdata.export import export_rows
 from hilum.masterdata.tables import write_table
 from hilum.security.decisions import Resource
+from hilum.store.where_sql import UnknownAttribute
 
 T = TypeVar("T")
 
@@ -49,8 +51,7 @@ def list_entries(
     as_json: AsJson = False,
 ) -> None:
     """Show the entries: the estate's tables and the stewards' decisions."""
-    entries = _with(data, database_url, lambda crosswalks: crosswalks.entries(name))
-    _show(entries, as_json)
+    _show(_entries(data, database_url, name, "cli.crosswalk.list"), as_json)
 
 
 @crosswalk_app.command("set")
@@ -67,14 +68,10 @@ def set_entry(
 ) -> None:
     """Decide what a code means. Cases that waited for it go on when their work item is released."""
     start = _day(valid_from) if valid_from else None
-    entry = _with(
-        data,
-        database_url,
-        lambda crosswalks: crosswalks.set(
-            name, code, target, by=terminal_caller(data, by).actor, facility=facility, valid_from=start
-        ),
-        changing=(name, facility, by),
-    )
+    entry = _change(
+        data, database_url, name, facility, by,
+        lambda crosswalks, actor: crosswalks.set(name, code, target, by=actor, facility=facility, valid_from=start),
+    )  # fmt: skip
     _show([entry], as_json)
 
 
@@ -91,14 +88,10 @@ def retire_entry(
 ) -> None:
     """End a steward's decision; an entry of the estate's table is ended there."""
     end = _day(last_day) if last_day else datetime.now(UTC).date()
-    entries = _with(
-        data,
-        database_url,
-        lambda crosswalks: crosswalks.retire(
-            name, code, by=terminal_caller(data, by).actor, last_day=end, facility=facility
-        ),
-        changing=(name, facility, by),
-    )
+    entries = _change(
+        data, database_url, name, facility, by,
+        lambda crosswalks, actor: crosswalks.retire(name, code, by=actor, last_day=end, facility=facility),
+    )  # fmt: skip
     _show(entries, as_json)
 
 
@@ -111,7 +104,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a crosswalk as the estate keeps it, the stewards' decisions included, so that they go back to Git."""
-    entries = _with(data, database_url, lambda crosswalks: crosswalks.entries(name))
+    entries = _entries(data, database_url, name, "cli.crosswalk.export")
     rows = export_rows(entries)
     text = write_table(rows)
     if out is not None:
@@ -125,25 +118,39 @@ def export(
         Console(soft_wrap=True).print(f"wrote {len(rows)} rows to {out}")
 
 
-def _with(
-    data: Path,
-    url: str | None,
-    work: Callable[[Crosswalks], Awaitable[T]],
-    changing: tuple[str, str, str] | None = None,
-) -> T:
-    """``changing`` is the crosswalk, the facility (empty: the network) and who changes it: the policies are asked."""
+def _entries(data: Path, url: str | None, name: str | None, operation: str) -> list[CrosswalkEntry]:
+    """The entries that the policies show this terminal's person."""
+    caller = terminal_caller(data)
 
+    async def read(crosswalks: Crosswalks, pool: asyncpg.Pool) -> list[CrosswalkEntry]:
+        where = await listed(pool, caller, "Crosswalk", operation=operation)
+        return await crosswalks.entries(name, where=where)
+
+    return _with(data, url, read)
+
+
+def _change(
+    data: Path, url: str | None, name: str, facility: str, by: str, work: Callable[[Crosswalks, str], Awaitable[T]]
+) -> T:
+    """A change of a crosswalk at a facility (empty: the network) by whoever acts, once the policies allow it."""
+    caller = terminal_caller(data, by)
+
+    async def changed(crosswalks: Crosswalks, pool: asyncpg.Pool) -> T:
+        about = Resource("Crosswalk", name, {"facility": facility if facility else None})
+        await permit(pool, caller, "update", [about], operation="cli.crosswalk.change")
+        return await work(crosswalks, caller.actor)
+
+    return _with(data, url, changed)
+
+
+def _with(data: Path, url: str | None, work: Callable[[Crosswalks, asyncpg.Pool], Awaitable[T]]) -> T:
     async def run() -> T:
         async with database(data, url) as pool:
-            if changing is not None:
-                name, facility, by = changing
-                about = Resource("Crosswalk", name, {"facility": facility if facility else None})
-                await permit(pool, terminal_caller(data, by), "update", [about], operation="cli.crosswalk.change")
-            return await work(Crosswalks(pool, lambda: datetime.now(UTC)))
+            return await work(Crosswalks(pool, lambda: datetime.now(UTC)), pool)
 
     try:
         return asyncio.run(run())
-    except (CrosswalkRefused, UnknownCrosswalk) as refused:
+    except (CrosswalkRefused, UnknownCrosswalk, UnknownAttribute) as refused:
         Console(stderr=True, soft_wrap=True).print(f"[red]refused[/]: {escape(str(refused))}", highlight=False)
         raise typer.Exit(1) from refused
     except NoDatabase as missing:

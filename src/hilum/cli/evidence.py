@@ -228,7 +228,10 @@ def list_packages(
 ) -> None:
     """List packages that the platform assembled, the newest first, and where they are kept."""
 
+    caller = terminal_caller(data, purpose="audit")
+
     async def work(pool: asyncpg.Pool) -> list[ShelvedPackage]:
+        await permit(pool, caller, "list", [Resource("Evidence")], operation="cli.evidence.list")
         async with pool.acquire() as connection:
             return await packages(connection, limit)
 

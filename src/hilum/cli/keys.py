@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
@@ -29,6 +30,7 @@ from hilum.cli.platform import (
     the_estate,
     usage,
 )
+from hilum.identity.signing import FOLDER, SigningKeys
 from hilum.runtime.key_keeping import SHREDDABLE, KeyKeeping, KeyStanding, ShredRefused
 from hilum.security.decisions import Resource
 from hilum.security.sealing.keyring import DestroyedKeys
@@ -158,6 +160,45 @@ def rotate_data(
         print_json({"class": data_class, "retired": retired})
     else:
         console().print(f"{retired} data keys seal nothing new from now on.")
+
+
+@keys_app.command("rotate-issuer")
+def rotate_issuer(
+    distrust: Annotated[
+        bool,
+        typer.Option("--distrust", help="Refuse at once what the old keys signed: after a theft. All sign in anew."),
+    ] = False,
+    who: AsOption = "",
+    estate: EstateOption = None,
+    data: DataOption = DEFAULT_DATA,
+    database_url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the embedded issuer sign with a new key. Tokens of the old one are good until the longest of them has expired.
+
+    It changes by itself every `key_days`; this is for doing so now. Processes follow within two seconds.
+
+    Example: hilum keys rotate-issuer
+    """
+    caller = terminal_caller(data, who, estate=estate)
+    known = the_estate(estate, data)
+
+    async def work(pool: asyncpg.Pool) -> tuple[str, int]:
+        await permit(pool, caller, "administer", [Resource("Key", "issuer")], operation="cli.keys.rotate-issuer")
+        if known is None:
+            usage("no platform runs here: give --estate, which says how long tokens live")
+        if not (data / FOLDER).is_dir():
+            usage(f"no issuer has ever run on {data}: its keys are where `hilum up` keeps them, so give its --data")
+        keys = SigningKeys.of(known.identity, pool, data, clock=now, monotonic=time.monotonic)
+        kid = await keys.rotate(by=caller.actor, distrust=distrust)
+        return kid, len((await keys.published())["keys"])
+
+    kid, published = ask(data, database_url, work)
+    if as_json:
+        print_json({"key": kid, "published": published})
+        return
+    old = "Tokens of older keys are refused." if distrust else "Tokens of older keys are good until they expire."
+    console().print(f"The issuer signs with {escape(kid)} from now on; {published} keys verify. {old}")
 
 
 @keys_app.command("shred")

@@ -1,7 +1,8 @@
 """Whether whoever sits at the terminal may do what they ask: the policies the platform runs with, as for any other door.
 
 The terminal's person is who the operating system says, with the roles of the estate's ``[terminal]``: administrator unless
-it says otherwise. ``--as`` names somebody else in the record and takes that person's roles; only administrators may use it.
+it says otherwise. ``--as`` names somebody else in the record and takes that person's roles; only administrators may use it,
+and the login stands beside that name in every entry and counts with it wherever two people are needed.
 Whoever holds the database's own password or root on this machine is beyond any policy: the audit log's published heads are
 what holds them to account.
 """
@@ -23,12 +24,14 @@ from hilum.audit.access import DENIAL, Access
 from hilum.authoring.caller import PERSON, Caller
 from hilum.authoring.estate_policy import TerminalSpec
 from hilum.cli.accesses import record
-from hilum.cli.platform import now, refused
+from hilum.cli.platform import now, refused, usage
+from hilum.model.where import NOTHING, Where
 from hilum.runtime import break_glass
 from hilum.runtime.policy_versions import in_force
 from hilum.security.decisions import Resource
 from hilum.security.policies import Policies
 from hilum.security.policies.explaining import explain
+from hilum.security.policies.texts import PoliciesRefused
 
 ADMINISTRATOR = "administrator"
 
@@ -58,7 +61,10 @@ async def policies_here(pool: asyncpg.Pool) -> Policies:
     """What the platform runs with; before its first start, what ships with it."""
     async with pool.acquire() as connection:
         found = await in_force(connection)
-    return Policies({} if found is None else found.files)
+    try:
+        return Policies({} if found is None else found.files)
+    except PoliciesRefused as unusable:
+        usage(f"the policies in force cannot be read, so nothing is decided: {unusable.problems[0]}")
 
 
 async def under_grant(pool: asyncpg.Pool, caller: Caller) -> Caller:
@@ -97,18 +103,30 @@ async def permit(
     return policies
 
 
-def _terminal(data: Path, estate: Path | None) -> tuple[TerminalSpec, tuple[str, ...]]:
-    """``[terminal]`` and the facilities of the estate named, or of the one that runs here.
+async def listed(
+    pool: asyncpg.Pool, caller: Caller, resource_type: str, *, operation: str, action: str = "list"
+) -> Where:
+    """Which records of a type a list shows this caller: the condition that the policies leave, to be read with. Where no
+    record could be shown the denial is recorded and the command ends with exit code 1 and the reason."""
+    where = (await policies_here(pool)).where(caller, action, resource_type)
+    if where == NOTHING:
+        await permit(pool, caller, action, [Resource(resource_type)], operation=operation)
+    return where
 
-    Without an estate whoever is at the machine administers it. An estate that is there and cannot be read gives nobody
-    anything: it may have said less.
+
+def _terminal(data: Path, estate: Path | None) -> tuple[TerminalSpec, tuple[str, ...]]:
+    """``[terminal]`` and the facilities of the estate that runs here, or else of the one named.
+
+    What runs here comes first: otherwise whoever may write a file would make an estate that makes them administrator and
+    name it with ``--estate``. Without any estate whoever is at the machine administers it. An estate that is there and
+    cannot be read gives nobody anything: it may have said less.
     """
-    folder = estate
-    if folder is None:
-        try:
-            folder = Path(orjson.loads((data / "runtime.json").read_bytes())["estate"])
-        except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+    try:
+        folder = Path(orjson.loads((data / "runtime.json").read_bytes())["estate"])
+    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+        if estate is None:
             return TerminalSpec(), ()
+        folder = estate
     try:
         document = tomllib.loads((folder / "estate.toml").read_text(encoding="utf-8"))
         spec = TerminalSpec.model_validate(document.get("terminal", {}))

@@ -24,6 +24,7 @@ from hilum.authoring.estate import Estate
 from hilum.cli.connection import NoDatabase, database
 from hilum.governance.loader import load_estate
 from hilum.governance.problems import EstateRefused
+from hilum.store.where_sql import UnknownAttribute
 
 DEFAULT_DATA = Path(".hilum")
 
@@ -64,6 +65,9 @@ def ask(data: Path, url: str | None, work: Callable[[asyncpg.Pool], Coroutine[An
         return asyncio.run(connected())
     except asyncpg.UndefinedTableError:
         usage("the database has no Hilum tables, or older ones: start the platform once with `hilum up`")
+    except UnknownAttribute as unknown:
+        # A condition that the records cannot be asked about hides them: nothing is shown that it may be about.
+        refused(f"the policies leave a condition on this list that it cannot be filtered by: {unknown}")
     except (NoDatabase, NotRecorded) as failure:
         usage(str(failure))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:

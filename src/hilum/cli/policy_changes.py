@@ -10,7 +10,7 @@ import asyncpg
 import typer
 
 from hilum.authoring.estate import Estate
-from hilum.cli.permission import permit, policies_here, terminal_caller
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     DataOption,
@@ -86,7 +86,7 @@ def approve(
     caller = terminal_caller(data, estate=estate)
 
     async def work(pool: asyncpg.Pool) -> Approval:
-        in_force = await policies_here(pool)
+        in_force = await permit(pool, caller, "approve", [Resource(POLICY, known.name)], operation="cli.policy.approve")
         async with pool.acquire() as connection, connection.transaction():
             return await approvals.decide(
                 connection, approval, caller=caller, approves=not reject, digest=policies.version, policies=in_force,

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from hilum.audit.thread_access import items_access
 from hilum.cli.accesses import record
-from hilum.cli.permission import permit, terminal_caller
+from hilum.cli.permission import listed, permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     Answer,
@@ -97,11 +97,13 @@ def show(
 
     Example: hilum queue show 3
     """
+    caller = terminal_caller(data)
 
     async def work(pool: asyncpg.Pool) -> QueueItem | None:
         async with pool.acquire() as connection:
             found = await read_item(connection, item, now=now(), most_waiting=_MOST_WAITING_SHOWN)
-        await record(pool, items_access(terminal_caller(data), "cli.queue.show", [item] if found is not None else []))
+        await permit(pool, caller, "read", [_about(item, found)], operation="cli.queue.show")
+        await record(pool, items_access(caller, "cli.queue.show", [item] if found is not None else []))
         return found
 
     found = ask(data, database_url, work)
@@ -210,10 +212,13 @@ def skip(
 
 
 def _list(data: Path, url: str | None, as_json: bool, queue: str | None, limit: int, *, closed: bool) -> None:
+    caller = terminal_caller(data)
+
     async def work(pool: asyncpg.Pool) -> list[QueueLine]:
+        where = await listed(pool, caller, "WorkItem", operation="cli.queue.list")
         async with pool.acquire() as connection:
-            lines = await list_items(connection, queue=queue, closed=closed, limit=limit, now=now())
-        await record(pool, items_access(terminal_caller(data), "cli.queue.list", [line.id for line in lines]))
+            lines = await list_items(connection, queue=queue, closed=closed, limit=limit, now=now(), where=where)
+        await record(pool, items_access(caller, "cli.queue.list", [line.id for line in lines]))
         return lines
 
     items = ask(data, url, work)
@@ -270,8 +275,7 @@ def _decide(
     async def decided(pool: asyncpg.Pool) -> Answer:
         async with pool.acquire() as connection:
             found = await read_item(connection, item, now=now(), most_waiting=1)
-        about = Resource("WorkItem", str(item), {} if found is None else {"queue": found.line.queue})
-        await permit(pool, caller, action, [about], operation=f"cli.queue.{action}")
+        await permit(pool, caller, action, [_about(item, found)], operation=f"cli.queue.{action}")
         async with pool.acquire() as connection, connection.transaction():
             return await work(connection)
 
@@ -279,6 +283,11 @@ def _decide(
         return ask(data, url, decided)
     except work_items.NotOpen as closed:
         refused(str(closed))
+
+
+def _about(item: int, found: QueueItem | None) -> Resource:
+    """A work item as policies see it; of one that there is not, only its number."""
+    return Resource("WorkItem", str(item), {} if found is None else {"queue": found.line.queue})
 
 
 def _subject(case: str | None) -> str | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from hilum.audit.access import REPLAY, Access
 from hilum.cli.accesses import record
-from hilum.cli.permission import permit, terminal_caller
+from hilum.cli.permission import listed, permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -130,9 +130,12 @@ def list_all(
     Example: hilum replay list --limit 5
     """
 
+    caller = terminal_caller(data)
+
     async def work(pool: asyncpg.Pool) -> list[ReplayJob]:
+        where = await listed(pool, caller, "Replay", operation="cli.replay.list")
         async with pool.acquire() as connection:
-            return await list_jobs(connection, limit=limit)
+            return await list_jobs(connection, limit=limit, where=where)
 
     jobs = ask(data, database_url, work)
     if as_json:
@@ -171,9 +174,14 @@ def show(
     Example: hilum replay show 2
     """
 
+    caller = terminal_caller(data)
+
     async def work(pool: asyncpg.Pool) -> JobDetail | None:
         async with pool.acquire() as connection:
-            return await read_job(connection, job, most_results=_MOST_RESULTS_SHOWN)
+            found = await read_job(connection, job, most_results=_MOST_RESULTS_SHOWN)
+        asked_by = {} if found is None else {"author": found.job.actor, "owner": found.job.actor}
+        await permit(pool, caller, "read", [Resource("Replay", str(job), asked_by)], operation="cli.replay.show")
+        return found
 
     found = ask(data, database_url, work)
     if found is None:

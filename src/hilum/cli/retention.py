@@ -18,7 +18,7 @@ from hilum.audit.signing import PUBLIC_KEY, KeyProblem, read_public_key
 from hilum.audit.veil import PROTECTED_KINDS
 from hilum.authoring.estate import Estate
 from hilum.cli.accesses import keys_at_hand
-from hilum.cli.permission import permit, terminal_caller
+from hilum.cli.permission import listed, permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -124,9 +124,12 @@ def list_holds(
 ) -> None:
     """List holds, the oldest first."""
 
+    caller = terminal_caller(data, purpose="audit")
+
     async def work(pool: asyncpg.Pool) -> list[LegalHold]:
+        where = await listed(pool, caller, "AuditLog", operation="cli.hold.list")
         async with pool.acquire() as connection:
-            return await legal_holds.holds(connection, lifted=lifted)
+            return await legal_holds.holds(connection, lifted=lifted, where=where)
 
     found = ask(data, database_url, work)
     if as_json:
@@ -198,8 +201,10 @@ def status(
     if known is None:
         usage("give --estate: it says how long what is kept")
     rules = known.keeps().model_dump()
+    caller = terminal_caller(data, purpose="audit", estate=estate)
 
     async def work(pool: asyncpg.Pool) -> dict[str, Any]:
+        await permit(pool, caller, "read", [Resource("AuditLog")], operation="cli.retention.status")
         async with pool.acquire() as connection:
             standing = [*await partitions(connection), *await default_days(connection, date.max)]
             days = [day for _, _, day in standing]
@@ -244,7 +249,10 @@ def list_certificates(
     except KeyProblem as problem:
         usage(str(problem))
 
+    caller = terminal_caller(data, purpose="audit")
+
     async def work(pool: asyncpg.Pool) -> list[PurgeCertificate]:
+        await permit(pool, caller, "list", [Resource("AuditLog")], operation="cli.retention.certificates")
         async with pool.acquire() as connection:
             return await certificates(connection, limit=limit)
 

@@ -17,7 +17,7 @@ from hilum.audit.thread_access import addresses_of
 from hilum.audit.veil import PROTECTED_KINDS
 from hilum.audit.who_saw import Seen, sought_marks, subject_marks, who_saw
 from hilum.cli.accesses import keys_at_hand, record
-from hilum.cli.permission import terminal_caller
+from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
     AsOption,
@@ -33,6 +33,7 @@ from hilum.cli.platform import (
     the_estate,
     usage,
 )
+from hilum.security.decisions import Resource
 
 _MOST_THREADS = 200
 
@@ -73,11 +74,13 @@ def who_saw_command(
     actor = None if person is None else person if ":" in person else f"person:{person}"
     start, end = instant(since, "--since"), instant(until, "--until")
     known = the_estate(estate, data)
+    caller = terminal_caller(data, who, purpose="audit", estate=estate)
 
     async def work(pool: asyncpg.Pool) -> list[Seen]:
+        await permit(pool, caller, "search", [Resource("AuditLog")], operation="cli.audit.who-saw")
         tokens = await keys_at_hand(pool, data, known)
         asked = Access(
-            terminal_caller(data, who, purpose="audit", estate=estate), SEARCH, "cli.audit.who-saw", "AccessLog",
+            caller, SEARCH, "cli.audit.who-saw", "AccessLog",
             filter={n: v for n, v in (("subject", subject), ("person", actor), ("kind", kind)) if v is not None},
             sought={} if patient is None else {k: sought(k, patient, tokens) for k in sorted(PROTECTED_KINDS)},
         )  # fmt: skip

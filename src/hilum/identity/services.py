@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import asyncpg
-import orjson
-from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from hilum.authoring.estate_identity import ServiceSpec
 from hilum.identity.digests import base64url, digest, is_same
+from hilum.identity.key_documents import public_keys
+from hilum.identity.service_keys import RegisteredKeys
 from hilum.security.identity.callers import has_expired
-from hilum.security.identity.keys import Fetch, HttpKeys, KeySource, PublicKeys
+from hilum.security.identity.keys import Fetch, HttpKeys, KeySource
 from hilum.security.identity.refusals import Unauthenticated
 from hilum.security.identity.tokens import LEEWAY_SECONDS, TrustedIssuer, verified
 
@@ -21,39 +21,6 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION_SECONDS = 300.0
 _TYPES = frozenset({"", "jwt", "client-authentication+jwt"})
 _ALGORITHMS = frozenset({"ES256", "PS256", "RS256", "EdDSA"})
-
-
-class KeyUnreadable(ValueError):
-    """A service's key file that holds no public key; the text names the file."""
-
-
-def public_keys(file: Path) -> PublicKeys:
-    """The keys of a file: a PEM public key or a JWK Set. A private key is refused: it belongs to the program alone."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise KeyUnreadable(f"{file.name} cannot be read: {error.strerror}") from None
-    if b"PRIVATE KEY" in data:
-        raise KeyUnreadable(f"{file.name} is a private key: keep it with the program and put its public half here")
-    try:
-        document = orjson.loads(data) if data.lstrip().startswith(b"{") else {"keys": [_from_pem(data)]}
-    except ValueError:
-        raise KeyUnreadable(f"{file.name} is neither a PEM public key nor a JWK Set") from None
-    if any(isinstance(key, dict) and "d" in key for key in document.get("keys", ())):
-        raise KeyUnreadable(f"{file.name} holds a private key: keep it with the program and put its public half here")
-    keys = PublicKeys(document)
-    if not len(keys):
-        raise KeyUnreadable(f"{file.name} has no EC P-256, Ed25519 or RSA key (2048 bits or more) that signs")
-    return keys
-
-
-def _from_pem(data: bytes) -> dict[str, object]:
-    for kind in (ECKey, OKPKey, RSAKey):
-        try:
-            return dict(kind.import_key(data).as_dict(private=False))
-        except (ValueError, TypeError, AttributeError, KeyError):
-            continue
-    raise ValueError("no public key")
 
 
 class ServiceProof:
@@ -78,6 +45,8 @@ class ServiceProof:
                 self._keys[name] = public_keys(root / spec.public_key)
             elif spec.jwks_url is not None:
                 self._keys[name] = HttpKeys(name, fetch, monotonic=monotonic, jwks_url=spec.jwks_url)
+            elif spec.registered_key:
+                self._keys[name] = RegisteredKeys(pool, name, monotonic=monotonic)
 
     def _today(self) -> date:
         return self._clock().date()

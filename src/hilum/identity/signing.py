@@ -22,12 +22,17 @@ from joserfc.jwk import ECKey
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
+from hilum.authoring.estate_identity import IdentitySpec
 from hilum.security.identity.keys import PublicKeys, VerificationKey
 
 ALGORITHM = "ES256"
+FOLDER = "identity"
+"""Where private halves are, in the data directory."""
 PUBLISHED_AHEAD = timedelta(hours=1)
 _LOCK = 0x49_44_4B_59  # "IDKY": processes that maintain keys do it one after the other.
 _FRESH_SECONDS = 2.0
+_UNKNOWN_SECONDS = 0.25
+"""A token by a key that is not known may be the first of a new one: the keys are read again, and no more often than this."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,18 @@ class SigningKeys:
         self._documents: list[dict[str, Any]] = []
         self._signing: SigningKey | None = None
         self._read_at: float | None = None
+
+    @classmethod
+    def of(
+        cls, spec: IdentitySpec, pool: asyncpg.Pool, data: Path | None, *, clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> SigningKeys:  # fmt: skip
+        """The embedded issuer's keys as the estate wants them; without a data directory only their public halves."""
+        return cls(
+            pool, data / FOLDER if data is not None else None, clock=clock, monotonic=monotonic,
+            key_lives=timedelta(days=spec.key_days),
+            longest_token=timedelta(minutes=spec.access_token_minutes, hours=1),
+        )  # fmt: skip
 
     async def maintain(self) -> None:
         """Make what is missing: a key that signs now, and one to follow. Files of keys that sign no more are deleted."""
@@ -112,7 +129,11 @@ class SigningKeys:
 
     async def find(self, kid: str | None, algorithm: str) -> VerificationKey | None:
         await self._read_when_old()
-        return self._public.at_hand(kid, algorithm)
+        found = self._public.at_hand(kid, algorithm)
+        if found is None:
+            await self._read_when_old(_UNKNOWN_SECONDS)
+            found = self._public.at_hand(kid, algorithm)
+        return found
 
     async def _current(self) -> SigningKey:
         await self._read_when_old()
@@ -122,8 +143,8 @@ class SigningKeys:
             raise RuntimeError("there is no key to sign with, although one was just made")
         return self._signing
 
-    async def _read_when_old(self) -> None:
-        if self._read_at is None or self._monotonic() - self._read_at > _FRESH_SECONDS:
+    async def _read_when_old(self, seconds: float = _FRESH_SECONDS) -> None:
+        if self._read_at is None or self._monotonic() - self._read_at > seconds:
             await self._read()
 
     async def _read(self) -> None:
@@ -172,6 +193,10 @@ class SigningKeys:
         with os.fdopen(os.open(self._folder / f"{kid}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
             file.flush()
+            if os.geteuid() == 0:
+                # Whoever rotates as root must not lock out the issuer, which reads the file as the folder's owner.
+                owner = self._folder.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.fsync(file.fileno())
 
     async def _delete_retired(self, connection: asyncpg.Connection, now: datetime) -> None:

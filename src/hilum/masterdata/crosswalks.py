@@ -14,9 +14,12 @@ from hilum.audit.writer import append
 from hilum.authoring.estate import CrosswalkSpec, Estate
 from hilum.masterdata.entries import STEWARD, TABLE, CrosswalkEntry, UnknownCrosswalk
 from hilum.masterdata.tables import read_table, read_targets
+from hilum.model.where import EVERYTHING, Where
+from hilum.store.where_sql import platform_columns, sql_condition
 
 CHANNEL = "hilum_crosswalk"
 """Notified with the crosswalk's name when an entry changes."""
+_ATTRIBUTES = platform_columns(facility="nullif(facility, '')", author="changed_by")
 
 
 class CrosswalkRefused(ValueError):
@@ -182,18 +185,20 @@ class Crosswalks:
             await append(connection, [Entry(now, by, "crosswalk.retired", _subject(name, code), detail)])
         return ended
 
-    async def entries(self, name: str | None = None, *, origin: str | None = None) -> list[CrosswalkEntry]:
-        """The entries of one crosswalk or of all, sorted by code, facility and day."""
+    async def entries(
+        self, name: str | None = None, *, origin: str | None = None, where: Where = EVERYTHING
+    ) -> list[CrosswalkEntry]:
+        """The entries of one crosswalk or of all, sorted by code, facility and day. ``where`` by their facility."""
+        allowed = sql_condition(where, _ATTRIBUTES, first_parameter=3)
         if name is not None:
             async with self._pool.acquire() as connection:
                 await _declared(connection, name)
         rows = await self._pool.fetch(
-            """SELECT * FROM hilum.crosswalk_entry
-                WHERE ($1::text IS NULL OR crosswalk = $1) AND ($2::text IS NULL OR origin = $2)
-                ORDER BY crosswalk, code, facility, valid_from, origin""",
-            name,
-            origin,
-        )
+            f"""SELECT * FROM hilum.crosswalk_entry
+                 WHERE ($1::text IS NULL OR crosswalk = $1) AND ($2::text IS NULL OR origin = $2) AND {allowed.text}
+                 ORDER BY crosswalk, code, facility, valid_from, origin""",
+            name, origin, *allowed.parameters,
+        )  # fmt: skip
         return [_entry(row) for row in rows]
 
 

@@ -19,6 +19,7 @@ from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.caller import PERSON, Caller
 from hilum.authoring.estate import Estate
+from hilum.identity import service_keys
 from hilum.security.decisions import Resource
 from hilum.security.policies import Policies
 from hilum.security.policies.explaining import explain
@@ -111,6 +112,9 @@ async def request(
         await _settle(connection, waiting["id"], state, caller.actor, now, {"replaced_by": digest})
     made_by = sorted({caller.actor, *authors})
     behind = names.behind_caller(caller).union(*(names.behind(actor) for actor in made_by))
+    # Who registered a program's key may hold it, and would ask by the program what they then approve themselves.
+    services = [actor.removeprefix("service:") for actor in made_by if actor.startswith("service:")]
+    behind = behind.union(*(names.behind(who) for who in await service_keys.behind(connection, services, now=now)))
     row = await connection.fetchrow(
         """INSERT INTO hilum.approval (kind, subject, digest, requested_by, authors, attributes, quorum, requested_at,
                                        expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *""",

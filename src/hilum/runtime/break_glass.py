@@ -18,11 +18,13 @@ from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.caller import PERSON, Caller
 from hilum.authoring.estate import Estate
+from hilum.model.where import EVERYTHING, Where
 from hilum.runtime import work_items
 from hilum.runtime.approvals import Names
 from hilum.security.decisions import Resource
 from hilum.security.policies import Policies
 from hilum.security.policies.explaining import explain
+from hilum.store.where_sql import platform_columns, sql_condition
 
 log = logging.getLogger(__name__)
 
@@ -268,13 +270,19 @@ async def read(connection: asyncpg.Connection, number: int) -> Grant:
     return _grant(row)
 
 
-async def grants(connection: asyncpg.Connection, *, unreviewed: bool = False, limit: int = 100) -> list[Grant]:
-    """Grants, the newest first."""
+_ATTRIBUTES = platform_columns(facility="facility", author="person", owner="person")
+
+
+async def grants(
+    connection: asyncpg.Connection, *, unreviewed: bool = False, limit: int = 100, where: Where = EVERYTHING
+) -> list[Grant]:
+    """Grants, the newest first. ``where`` by their facility and by whose they are (``author``, ``owner``)."""
+    allowed = sql_condition(where, _ATTRIBUTES, first_parameter=3)
     rows = await connection.fetch(
-        "SELECT * FROM hilum.break_glass WHERE NOT $1 OR reviewed_at IS NULL ORDER BY id DESC LIMIT $2",
-        unreviewed,
-        limit,
-    )
+        f"""SELECT * FROM hilum.break_glass WHERE (NOT $1 OR reviewed_at IS NULL) AND {allowed.text}
+             ORDER BY id DESC LIMIT $2""",
+        unreviewed, limit, *allowed.parameters,
+    )  # fmt: skip
     return [_grant(row) for row in rows]
 
 

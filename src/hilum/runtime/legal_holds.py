@@ -14,6 +14,8 @@ import asyncpg
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
+from hilum.model.where import EVERYTHING, Where
+from hilum.store.where_sql import platform_columns, sql_condition
 
 
 class HoldRefused(ValueError):
@@ -139,9 +141,16 @@ async def withdraw(connection: asyncpg.Connection, number: int, *, actor: str, n
         await append(connection, [Entry(now, actor, "hold.lift_withdrawn", f"hold/{number}", {})])
 
 
-async def holds(connection: asyncpg.Connection, *, lifted: bool = False) -> list[LegalHold]:
-    """The holds in force, or all of them, the oldest first."""
-    rows = await connection.fetch("SELECT * FROM hilum.legal_hold WHERE $1 OR lifted_at IS NULL ORDER BY id", lifted)
+_ATTRIBUTES = platform_columns(facility="facility", author="placed_by", owner="placed_by")
+
+
+async def holds(connection: asyncpg.Connection, *, lifted: bool = False, where: Where = EVERYTHING) -> list[LegalHold]:
+    """The holds in force, or all of them, the oldest first. ``where`` by facility and by who placed them (``author``)."""
+    allowed = sql_condition(where, _ATTRIBUTES, first_parameter=2)
+    rows = await connection.fetch(
+        f"SELECT * FROM hilum.legal_hold WHERE ($1 OR lifted_at IS NULL) AND {allowed.text} ORDER BY id",
+        lifted, *allowed.parameters,
+    )  # fmt: skip
     return [_from_row(row) for row in rows]
 
 

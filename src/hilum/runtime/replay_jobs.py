@@ -9,6 +9,9 @@ from typing import Any
 import asyncpg
 import orjson
 
+from hilum.model.where import EVERYTHING, Where
+from hilum.store.where_sql import platform_columns, sql_condition
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayJob:
@@ -49,9 +52,16 @@ class JobDetail:
 _COLUMNS = "id, selection, dry_run, state, rate_per_second, total, done, actor, reason, summary, created_at, updated_at"
 
 
-async def list_jobs(connection: asyncpg.Connection, *, limit: int = 20) -> list[ReplayJob]:
-    """The newest jobs first."""
-    rows = await connection.fetch(f"SELECT {_COLUMNS} FROM hilum.replay_job ORDER BY id DESC LIMIT $1", limit)
+_ATTRIBUTES = platform_columns(author="actor", owner="actor")
+
+
+async def list_jobs(connection: asyncpg.Connection, *, limit: int = 20, where: Where = EVERYTHING) -> list[ReplayJob]:
+    """The newest jobs first. ``where`` by who asked for them (``author``, ``owner``)."""
+    allowed = sql_condition(where, _ATTRIBUTES, first_parameter=2)
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM hilum.replay_job WHERE {allowed.text} ORDER BY id DESC LIMIT $1",
+        limit, *allowed.parameters,
+    )  # fmt: skip
     return [_job(row) for row in rows]
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import asyncpg
 
 from hilum.model.where import EVERYTHING, Where
-from hilum.store.where_sql import sql_condition
+from hilum.store.where_sql import platform_columns, sql_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,7 @@ class QueueItem:
     waiting: tuple[WaitingCase, ...]
 
 
-_ATTRIBUTES = {"queue": "w.queue"} | dict.fromkeys(
-    ("facility", "supplier", "department", "owner", "author", "kind", "system", "data_class"), "NULL::text"
-)
-"""What policies may ask of a work item; what it does not have is missing."""
+_ATTRIBUTES = platform_columns(queue="w.queue")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from hilum.model.where import AllOf, AnyOf, Equals, Everything, Has, Not, Nothing, OneOf, Where
 
+PLATFORM_ATTRIBUTES = ("facility", "supplier", "department", "owner", "author", "kind", "queue", "system", "data_class")
+"""What policies may ask of what the platform itself is made of (``baseline.cedarschema``)."""
+
 
 class UnknownAttribute(LookupError):
     """The condition asks for something the table has no column for: the question is refused, not widened."""
@@ -22,6 +25,11 @@ class SqlCondition:
 
     text: str
     parameters: tuple[object, ...]
+
+
+def platform_columns(**held: str) -> dict[str, str]:
+    """The columns of a table of the platform's own: the expressions given, and NULL for whatever else policies may ask."""
+    return dict.fromkeys(PLATFORM_ATTRIBUTES, "NULL::text") | held
 
 
 def sql_condition(where: Where, columns: Mapping[str, str], *, first_parameter: int = 1) -> SqlCondition:

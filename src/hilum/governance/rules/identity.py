@@ -10,7 +10,7 @@ from hilum.authoring.estate_identity import LOCAL, ServiceSpec
 from hilum.governance.loader import ESTATE_FILE, Loaded
 from hilum.governance.problems import EstateProblem
 from hilum.governance.rules.owners import owner_problems
-from hilum.identity.services import KeyUnreadable, public_keys
+from hilum.identity.key_documents import KeyUnreadable, public_keys
 from hilum.security.secrets import is_reference
 
 WARNED_AHEAD = timedelta(days=30)
@@ -67,7 +67,7 @@ def _service(loaded: Loaded, name: str, spec: ServiceSpec) -> Iterator[EstatePro
         yield EstateProblem(
             file,
             f"{what} can prove itself {how}.",
-            "Write one of `public_key`, `jwks_url`, `certificates`, or `issuer` with `subject`.",
+            "Write one of `public_key`, `jwks_url`, `registered_key`, `certificates`, or `issuer` with `subject`.",
         )
     if spec.public_key:
         yield from _key(loaded, file, what, spec.public_key)

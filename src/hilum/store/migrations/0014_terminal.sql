@@ -12,6 +12,7 @@ CREATE TABLE service_key (
     kid           text NOT NULL,               -- RFC 7638 thumbprint.
     public_jwk    jsonb NOT NULL,
     registered_by text NOT NULL,
+    behind        text[] NOT NULL,             -- Who may hold the private half: they act when the service does.
     registered_at timestamptz NOT NULL,
     ended_at      timestamptz,
     ended_by      text,

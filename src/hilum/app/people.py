@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
-import httpx2
 
 from hilum.app.identity import new_secret, provider_keys, signing_keys
 from hilum.app.told import now
@@ -19,10 +17,10 @@ from hilum.authoring.estate import Estate
 from hilum.authoring.estate_identity import LOCAL
 from hilum.identity.places import ISSUER, place
 from hilum.identity.sessions import Lifetimes
-from hilum.security.decisions import PolicyPoint
 from hilum.security.identity import CallerRules, KeySource
-from hilum.security.identity.keys import fetcher
+from hilum.security.identity.reaching import Providers, Saw
 from hilum.security.identity.relying_party import RelyingParty
+from hilum.security.policies import Policies
 from hilum.security.secrets import resolve_secret
 from hilum.tower.people import People
 
@@ -33,28 +31,28 @@ class OpenPeople:
 
     people: People
     access: AccessLog
-    client: httpx2.AsyncClient
+    providers: Providers
 
     async def close(self) -> None:
         await self.access.close()
-        await self.client.aclose()
+        await self.providers.close()
 
 
 def open_people(
     estate: Estate,
     pool: asyncpg.Pool,
     data: Path,
-    policy: PolicyPoint,
+    policy: Policies,
     *,
     process: str,
-    trust: ssl.SSLContext | None = None,
+    saw: Saw | None = None,
 ) -> OpenPeople:
-    """Everything the page needs to know who looks. ``trust`` is by whom providers' certificates are believed."""
-    client = httpx2.AsyncClient(
-        timeout=5.0, trust_env=False, verify=ssl.create_default_context() if trust is None else trust
-    )
-    fetch = fetcher(client)
-    keys: Mapping[str, KeySource] = {**provider_keys(estate.identity, fetch), LOCAL: signing_keys(estate, pool, None)}
+    """Everything the page needs to know who looks. ``saw`` is told of the certificates by which providers prove themselves."""
+    providers = Providers(estate.identity, data, saw=saw)
+    keys: Mapping[str, KeySource] = {
+        **provider_keys(estate.identity, providers),
+        LOCAL: signing_keys(estate, pool, None),
+    }
 
     async def local_url() -> str | None:
         if estate.identity.url is not None:
@@ -63,11 +61,11 @@ def open_people(
             return await place(connection, ISSUER)
 
     provider = RelyingParty(
-        estate.identity, CallerRules(estate, today=lambda: now().date()), fetch=fetch, client=client, keys=keys,
+        estate.identity, CallerRules(estate, today=lambda: now().date()), providers=providers, keys=keys,
         local_url=local_url, secret_of=lambda reference: resolve_secret(reference, data), clock=now, monotonic=time.monotonic,
     )  # fmt: skip
     access = AccessLog(pool, process, clock=now)
     spec = estate.identity
     lifetimes = Lifetimes(timedelta(hours=spec.session_hours), timedelta(minutes=spec.idle_minutes))
     people = People(pool, spec, policy, provider, access, clock=now, secret=new_secret, lifetimes=lifetimes)
-    return OpenPeople(people, access, client)
+    return OpenPeople(people, access, providers)

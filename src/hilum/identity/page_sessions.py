@@ -9,7 +9,7 @@ import asyncpg
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
-from hilum.authoring.caller import PERSON, Caller
+from hilum.authoring.caller import PERSON, STATED_PURPOSES, Caller
 from hilum.authoring.estate_identity import LOCAL
 from hilum.identity.digests import digest
 from hilum.identity.sessions import Lifetimes, end
@@ -93,9 +93,27 @@ async def by_cookie(
         )
     caller = Caller(
         PERSON, row["person"], issuer=row["issuer"], roles=frozenset(row["roles"]), facilities=frozenset(row["facilities"]),
-        supplier=row["supplier"], department=row["department"], session=row["sid"],
+        supplier=row["supplier"], department=row["department"], session=row["sid"], purpose=row["purpose"],
     )  # fmt: skip
     return PageSession(caller, row["name"], row["issuer"])
+
+
+async def choose_purpose(connection: asyncpg.Connection, cookie: str, purpose: str, *, now: datetime) -> None:
+    """Why this person looks from now on, in this session alone: one of ``STATED_PURPOSES``. Nothing when it is that already.
+
+    ValueError for any other word; inside the caller's transaction.
+    """
+    if purpose not in STATED_PURPOSES:
+        raise ValueError("nobody chooses this as the purpose of a session")
+    row = await connection.fetchrow(
+        "SELECT person, purpose, issuer FROM hilum.page_session WHERE cookie = $1 FOR UPDATE", digest(cookie)
+    )
+    if row is None or row["purpose"] == purpose:
+        return
+    await connection.execute("UPDATE hilum.page_session SET purpose = $2 WHERE cookie = $1", digest(cookie), purpose)
+    detail = {"purpose": purpose, "before": row["purpose"], "issuer": row["issuer"]}
+    entry = Entry(now, f"person:{row['person']}", "purpose.chosen", f"person/{row['person']}", detail)
+    await append(connection, [entry])
 
 
 async def sign_out(connection: asyncpg.Connection, cookie: str, *, now: datetime) -> None:

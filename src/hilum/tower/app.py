@@ -17,7 +17,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 
 import asyncpg
 from prometheus_client import CollectorRegistry
@@ -36,17 +36,21 @@ from hilum.audit.lineage import search
 from hilum.audit.thread import Found, Thread
 from hilum.audit.thread_access import items_access, thread_access
 from hilum.audit.unsealing import Opens
+from hilum.authoring.caller import STATED_PURPOSES
 from hilum.authoring.estate import Estate
 from hilum.model.where import NOTHING
 from hilum.runtime import work_items
+from hilum.runtime.break_glass import BreakGlassRefused
 from hilum.runtime.overview import Overview, read_overview
 from hilum.runtime.work_queue import QueueItem, QueueLine, QueueTotals, list_items, read_item
 from hilum.security.decisions import Resource
 from hilum.security.identity.refusals import IdentityAway
 from hilum.security.identity.relying_party import SignInFailed
+from hilum.tower.forms import needed, read_form
 from hilum.tower.metrics import exposition
 from hilum.tower.people import CALLBACK, FormRefused, NotAllowed, NotSignedIn, People, Visitor, peer
 from hilum.tower.picture import picture_of
+from hilum.tower.purposes import PurposePages
 from hilum.tower.showing import since, templates, until
 
 log = logging.getLogger(__name__)
@@ -61,7 +65,6 @@ HEADERS = {
 }
 REFRESH_SECONDS = 5
 
-_MOST_FORM_BYTES = 4096
 _FRESH_SECONDS = 0.5
 _SHARE = 20  # A reading is used for twenty times as long as it took, so that watching costs a twentieth at most.
 
@@ -94,6 +97,7 @@ def tower_app(
             Route("/trace", tower.ask, methods=["GET"]),
             Route("/trace", tower.search, methods=["POST"]),
             Route("/trace/{address:path}", tower.thread),
+            *PurposePages(pool, estate, people, tower.page, clock=clock).routes,
             Route("/sign-in", tower.sign_in),
             Route(CALLBACK, tower.arrive),
             Route("/sign-out", tower.sign_out, methods=["POST"]),
@@ -111,6 +115,7 @@ def tower_app(
             SignInFailed: tower.sign_in_failed,
             IdentityAway: tower.provider_away,
             work_items.NotOpen: tower.not_open,
+            BreakGlassRefused: tower.glass_refused,
             asyncpg.PostgresError: tower.away,
             asyncpg.InterfaceError: tower.away,
             OSError: tower.away,
@@ -167,31 +172,32 @@ class _Tower:
         visitor = await self._people.allow(request, "read", Resource("Dashboard", "overview"))
         seen = await self._overview()
         # The reading is one for all who look at this moment; of its work items each sees those of their queues.
-        shown = self._people.policy.where(visitor.caller, "list", "WorkItem", self._people.context(visitor))
+        shown = self._people.policy.where(visitor.caller, "list", "WorkItem")
         queue = [line for line in seen.queue if shown.matches({"queue": line.queue})]
-        return self._page("overview.html", "overview", visitor, seen=seen, queue=queue, refresh=REFRESH_SECONDS)
+        return self.page("overview.html", "overview", visitor, seen=seen, queue=queue, refresh=REFRESH_SECONDS)
 
     async def queue(self, request: Request) -> Response:
         visitor = await self._people.visitor(request)
-        where = self._people.policy.where(visitor.caller, "list", "WorkItem", self._people.context(visitor))
+        where = self._people.policy.where(visitor.caller, "list", "WorkItem")
         if where == NOTHING:
             await self._people.allow(request, "list", Resource("WorkItem"), visitor=visitor)
         closed = request.query_params.get("show") == "all"
         async with self._pool.acquire() as connection:
             lines = await list_items(connection, now=self._clock(), closed=closed, limit=500, where=where)
         totals = QueueTotals.of_lines(line for line in lines if line.state == work_items.OPEN)
-        return self._page("queue.html", "queue", visitor, lines=lines, closed=closed, totals=totals)
+        return self.page("queue.html", "queue", visitor, lines=lines, closed=closed, totals=totals)
 
     async def item(self, request: Request) -> Response:
         visitor = await self._people.visitor(request)
         found = await self._item(request.path_params["item"])
         about = _work_item(found.line)
         await self._people.allow(request, "read", about, visitor=visitor)
+        await self._people.use_grant(visitor, "tower.item", f"w/{found.line.id}")
         await self._people.access.record(
             items_access(visitor.caller, "tower.item", [found.line.id], peer=peer(request))
         )
         may_release = found.line.state == work_items.OPEN and self._people.may(visitor, "release", about)
-        return self._page("item.html", "queue", visitor, item=found, line=found.line, may_release=may_release)
+        return self.page("item.html", "queue", visitor, item=found, line=found.line, may_release=may_release)
 
     async def release(self, request: Request) -> Response:
         """Let all that waits in an item go on, or one case of it."""
@@ -222,7 +228,7 @@ class _Tower:
     async def _decision(self, request: Request) -> tuple[Visitor, int, dict[str, str]]:
         """Who decides about which item, with what the form says: our form, and allowed by the policies."""
         visitor = await self._people.visitor(request)
-        sent = await _form(request)
+        sent = await read_form(request)
         self._people.refuse_foreign_form(request, visitor, sent.get("form"))
         found = await self._item(request.path_params["item"])
         await self._people.allow(request, "release", _work_item(found.line), visitor=visitor)
@@ -239,18 +245,17 @@ class _Tower:
 
     async def ask(self, request: Request) -> Response:
         visitor = await self._people.visitor(request)
-        return self._page("search.html", "trace", visitor, found=None, hint=_EMPTY_HINT)
+        return self.page("search.html", "trace", visitor, found=None, hint=_EMPTY_HINT)
 
     async def search(self, request: Request) -> Response:
-        visitor = await self._people.allow(request, "search", Resource("Thread"))
-        key = (await _form(request)).get("key")
-        if key is None:
-            raise HTTPException(400, "Say what to look for.")
+        visitor = await self._people.visitor(request)
+        await self._allow_search(request, visitor)
+        key = needed(await read_form(request), "key", "Say what to look for.")
         found = await self._only_readable(visitor, await self._search(key))
         await self._record(request, visitor, "tower.search", key, found)
         if len(found.threads) == 1:
             return RedirectResponse(f"/trace/{quote(found.threads[0].address)}", status_code=303)
-        return self._page("search.html", "trace", visitor, found=found, hint=_EMPTY_HINT)
+        return self.page("search.html", "trace", visitor, found=found, hint=_EMPTY_HINT)
 
     async def thread(self, request: Request) -> Response:
         visitor = await self._people.visitor(request)
@@ -261,12 +266,12 @@ class _Tower:
             )
         found = await self._search(address)
         if len(found.threads) != 1:
-            await self._people.allow(request, "search", Resource("Thread"), visitor=visitor)
+            await self._allow_search(request, visitor)
             if not found.total:
                 raise HTTPException(404, "Nothing is known at this address, or it is past its retention.")
             found = await self._only_readable(visitor, found)
             await self._record(request, visitor, "tower.search", address, found)
-            return self._page("search.html", "trace", visitor, found=found, hint=_EMPTY_HINT)
+            return self.page("search.html", "trace", visitor, found=found, hint=_EMPTY_HINT)
         about = _thread(found.threads[0])
         await self._people.allow(request, "read", about, visitor=visitor)
         shows_phi = self._people.sees_phi(visitor, about)
@@ -274,9 +279,16 @@ class _Tower:
             found = await self._search(address, show_phi=True)
         await self._record(request, visitor, "tower.thread", address, found, phi_shown=shows_phi)
         thread = found.threads[0]
-        return self._page(
+        return self.page(
             "thread.html", "trace", visitor, thread=thread, picture=picture_of(thread), shows_phi=shows_phi
         )
+
+    async def _allow_search(self, request: Request, visitor: Visitor) -> None:
+        """Whether they may search at all, if only at the facility that their grant is for; what is found is asked about anew."""
+        about = Resource("Thread")
+        if visitor.grant is not None and not self._people.may(visitor, "search", about):
+            about = Resource("Thread", "", {"facility": visitor.grant.facility})
+        await self._people.allow(request, "search", about, visitor=visitor)
 
     async def _only_readable(self, visitor: Visitor, found: Found) -> Found:
         """What was found, without what this person may not read: not even its title, and not in the count."""
@@ -304,6 +316,8 @@ class _Tower:
     async def _record(
         self, request: Request, visitor: Visitor, operation: str, key: str, found: Found, *, phi_shown: bool = False
     ) -> None:
+        looked_at = found.threads[0].address if len(found.threads) == 1 else "Thread"
+        await self._people.use_grant(visitor, operation, looked_at)
         access = thread_access(
             visitor.caller, operation, key, found, tokens=self._tokens, phi_shown=phi_shown, peer=peer(request)
         )
@@ -316,16 +330,16 @@ class _Tower:
 
     async def arrive(self, request: Request) -> Response:
         to, cookie = await self._people.arrive(request)
-        return self._people.welcome(self._page("signed_in.html", "", refresh=0, to=to), cookie)
+        return self._people.welcome(self.page("signed_in.html", "", refresh=0, to=to), cookie)
 
     async def sign_out(self, request: Request) -> Response:
         visitor = await self._people.visitor(request)
-        self._people.refuse_foreign_form(request, visitor, (await _form(request)).get("form"))
+        self._people.refuse_foreign_form(request, visitor, (await read_form(request)).get("form"))
         elsewhere = await self._people.sign_out(request)
-        return self._people.forget(self._page("signed_out.html", "", elsewhere=elsewhere))
+        return self._people.forget(self.page("signed_out.html", "", elsewhere=elsewhere))
 
     async def signed_out(self, request: Request) -> Response:
-        return self._page("signed_out.html", "", elsewhere=None)
+        return self.page("signed_out.html", "", elsewhere=None)
 
     async def to_sign_in(self, request: Request, error: Exception) -> Response:
         """A page leads to the sign-in and back; anything else is told that nobody is signed in."""
@@ -352,6 +366,9 @@ class _Tower:
 
     async def not_open(self, request: Request, error: Exception) -> Response:
         return await self._told(request, 409, "Decided already", str(error))
+
+    async def glass_refused(self, request: Request, error: Exception) -> Response:
+        return await self._told(request, 409, "Not done", f"{str(error)[:1].upper()}{str(error)[1:]}.")
 
     async def health(self, request: Request) -> Response:
         """200 while the database answers and a worker runs; 503 otherwise."""
@@ -401,10 +418,10 @@ class _Tower:
             visitor: Visitor | None = await self._people.visitor(request)
         except NotSignedIn:
             visitor = None
-        return self._page("problem.html", "", visitor, status=status, title=title, sentence=sentence, headers=headers)
+        return self.page("problem.html", "", visitor, status=status, title=title, sentence=sentence, headers=headers)
 
     def _problem_page(self, status: int, title: str, sentence: str) -> Response:
-        return self._page("problem.html", "", status=status, title=title, sentence=sentence)
+        return self.page("problem.html", "", status=status, title=title, sentence=sentence)
 
     async def _search(self, key: str, *, show_phi: bool = False) -> Found:
         async with self._pool.acquire() as connection:
@@ -421,7 +438,7 @@ class _Tower:
                 self._good_until = loop.time() + max(_FRESH_SECONDS, _SHARE * (loop.time() - begun))
             return self._seen
 
-    def _page(
+    def page(
         self,
         template: str,
         here: str,
@@ -434,20 +451,9 @@ class _Tower:
         now = self._clock()
         text = self._templates.get_template(template).render(
             here=here, estate=self._estate, names=self._names, now=now, since=lambda at: since(at, now), until=lambda at: until(at, now),
-            visitor=visitor, **({"refresh": None, "to": None} | values),
+            visitor=visitor, purposes=STATED_PURPOSES, **({"refresh": None, "to": None} | values),
         )  # fmt: skip
         return HTMLResponse(text, status, headers=headers)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small URL-encoded form, without the blank ones. Larger bodies are refused."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_FORM_BYTES:
-            raise HTTPException(413, "That is too long for anything that could be found.")
-    fields = parse_qs(body.decode(errors="replace"), max_num_fields=20)
-    return {name: values[0].strip() for name, values in fields.items() if values[0].strip()}
 
 
 def _work_item(line: QueueLine) -> Resource:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -25,9 +25,12 @@ from hilum.identity.digests import derived, is_same
 from hilum.identity.page_sessions import PageSession
 from hilum.identity.places import TOWER, announce
 from hilum.identity.sessions import Lifetimes
-from hilum.security.decisions import PolicyPoint, Resource
+from hilum.runtime import break_glass
+from hilum.runtime.break_glass import Grant
+from hilum.security.decisions import Resource
 from hilum.security.identity.refusals import IdentityAway
 from hilum.security.identity.relying_party import Arrived, Begun, SignInFailed
+from hilum.security.policies import Policies
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +69,23 @@ class FormRefused(Exception):
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who is looking, and what their forms have to bring along."""
+    """Who is looking, and what their forms have to bring along.
+
+    ``caller`` is as policies see them: with the purpose of their session, or under ``grant``, the newest of their
+    break-glass grants in force. ``here`` is where a form of the head bar leads back to.
+    """
 
     caller: Caller
     name: str
     form: str
+    own: Caller
+    grant: Grant | None = None
+    here: str = "/"
+
+    @property
+    def themselves(self) -> Visitor:
+        """Without the grant: nobody asks for, ends or reviews grants by what a grant opens."""
+        return replace(self, caller=self.own, grant=None)
 
 
 class People:
@@ -80,7 +95,7 @@ class People:
         self,
         pool: asyncpg.Pool,
         spec: IdentitySpec,
-        policy: PolicyPoint,
+        policy: Policies,
         provider: Provider,
         access: Recorder,
         *,
@@ -113,16 +128,19 @@ class People:
             raise NotSignedIn
         async with self._pool.acquire() as connection:
             found = await page_sessions.by_cookie(connection, cookie, now=self._clock(), lifetimes=self._lifetimes)
-        if found is None:
-            raise NotSignedIn
-        return Visitor(found.caller, found.name, derived(cookie, "form"))
+            if found is None:
+                raise NotSignedIn
+            held = await break_glass.of_person(connection, found.caller.actor, now=self._clock())
+        grant = held[0] if held else None
+        caller = found.caller if grant is None else break_glass.under(found.caller, grant)
+        return Visitor(caller, found.name, derived(cookie, "form"), found.caller, grant, _here(request))
 
     async def allow(
         self, request: Request, action: str, resource: Resource, *, visitor: Visitor | None = None
     ) -> Visitor:
         """The visitor, if the policies allow it; a denial is recorded and raises ``NotAllowed``."""
         who = visitor if visitor is not None else await self.visitor(request)
-        decision = self.policy.decide(who.caller, action, resource, self.context(who))
+        decision = self.policy.decide(who.caller, action, resource)
         if not decision:
             await self.access.record(
                 Access(
@@ -135,14 +153,30 @@ class People:
 
     def may(self, visitor: Visitor, action: str, resource: Resource) -> bool:
         """Whether to offer something; doing it asks again."""
-        return bool(self.policy.decide(visitor.caller, action, resource, self.context(visitor)))
+        return bool(self.policy.decide(visitor.caller, action, resource))
 
     def sees_phi(self, visitor: Visitor, resource: Resource) -> bool:
-        return self.policy.sees(visitor.caller, "phi", resource, self.context(visitor))
+        return self.policy.sees(visitor.caller, "phi", resource)
 
-    def context(self, visitor: Visitor) -> Mapping[str, Any]:
-        """People look at the page to run the place; who has another purpose says so at another door."""
-        return {"purpose": visitor.caller.purpose}
+    # --- why they look
+
+    async def choose_purpose(self, request: Request, purpose: str) -> None:
+        """Why whoever is signed in looks from now on; ``ValueError`` for what nobody chooses."""
+        cookie = self._cookie(request, _SESSION)
+        if cookie is None:
+            raise NotSignedIn
+        async with self._pool.acquire() as connection, connection.transaction():
+            await page_sessions.choose_purpose(connection, cookie, purpose, now=self._clock())
+
+    async def use_grant(self, visitor: Visitor, operation: str, subject: str) -> None:
+        """Record what is about to be shown under a grant. ``BreakGlassRefused`` when it ended meanwhile: then nothing is."""
+        if visitor.grant is None:
+            return
+        async with self._pool.acquire() as connection, connection.transaction():
+            await break_glass.used(
+                connection, visitor.grant.id, actor=visitor.caller.actor, operation=operation, subject=subject,
+                now=self._clock(),
+            )  # fmt: skip
 
     def refuse_foreign_form(self, request: Request, visitor: Visitor, sent: str | None) -> None:
         """``FormRefused`` unless the form is one of ours, for this session, sent from our own page (RFC 6749 sec. 10.12)."""
@@ -158,8 +192,7 @@ class People:
         if self._url is None:
             raise IdentityAway("the page does not know its own address yet")
         state, browser = self._secret(), self._secret()
-        wanted = request.query_params.get("to", "/")
-        return_to = wanted if _HERE.fullmatch(wanted) else "/"
+        return_to = within(request.query_params.get("to"))
         begun = self._begun(self._spec.sign_in, browser)
         address = await self._provider.address(begun, state)
         async with self._pool.acquire() as connection:
@@ -239,6 +272,18 @@ class People:
         answer.set_cookie(
             self._called(name), value, max_age=seconds, path="/", secure=self._is_secure, httponly=True, samesite=samesite
         )  # fmt: skip
+
+
+def within(address: str | None) -> str:
+    """An address of this page to lead back to; the overview for anything else."""
+    return address if address is not None and _HERE.fullmatch(address) else "/"
+
+
+def _here(request: Request) -> str:
+    """Where the browser is, as an address that can be opened again."""
+    if request.method not in ("GET", "HEAD"):
+        return "/"
+    return within(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
 
 
 def peer(request: Request) -> str:

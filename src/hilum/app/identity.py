@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import asyncpg
-import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
 
@@ -32,7 +31,7 @@ from hilum.identity.throttle import SharedThrottle
 from hilum.runtime.loops import standing
 from hilum.security.certificates import client_thumbprint
 from hilum.security.identity import Authenticator, HttpKeys, LocalIssuer, Revocations
-from hilum.security.identity.keys import Fetch, fetcher
+from hilum.security.identity.reaching import Providers, Saw
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +56,13 @@ class Identity:
     revocations: Revocations
     application: Starlette
     keys: SigningKeys
-    client: httpx2.AsyncClient
+    providers: Providers
     _tasks: list[asyncio.Task[None]]
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await self.client.aclose()
+        await self.providers.close()
 
 
 def signing_keys(estate: Estate, pool: asyncpg.Pool, data: Path | None) -> SigningKeys:
@@ -71,18 +70,22 @@ def signing_keys(estate: Estate, pool: asyncpg.Pool, data: Path | None) -> Signi
     return SigningKeys.of(estate.identity, pool, data, clock=now, monotonic=time.monotonic)
 
 
-async def open_identity(estate: Estate, pool: asyncpg.Pool, data: Path, *, url: str) -> Identity:
-    """The issuer at ``url`` and the authenticator that believes it and the estate's providers; both look after themselves."""
+async def open_identity(
+    estate: Estate, pool: asyncpg.Pool, data: Path, *, url: str, saw: Saw | None = None
+) -> Identity:
+    """The issuer at ``url`` and the authenticator that believes it and the estate's providers; both look after themselves.
+
+    ``saw`` is told of the certificates by which providers prove themselves.
+    """
     settings = IssuerSettings.of(estate, estate.identity.url if estate.identity.url is not None else url)
-    client = httpx2.AsyncClient(timeout=5.0, trust_env=False)
-    fetch = fetcher(client)
+    providers = Providers(estate.identity, data, saw=saw)
     keys = signing_keys(estate, pool, data)
     await keys.maintain()
     revocations = Revocations(pool, clock=now, monotonic=time.monotonic)
     await revocations.run_once()
     authenticator = Authenticator(
         estate,
-        provider_keys(estate.identity, fetch),
+        provider_keys(estate.identity, providers),
         revocations,
         clock=now,
         local=LocalIssuer(settings.url, keys, settings.access_token.total_seconds()),
@@ -90,7 +93,7 @@ async def open_identity(estate: Estate, pool: asyncpg.Pool, data: Path, *, url: 
     throttle = SharedThrottle(pool)
     issuer = Issuer(
         estate, settings, pool, keys,
-        ServiceProof(estate.root, estate.services, pool, fetch, clock=now, monotonic=time.monotonic),
+        ServiceProof(estate.root, estate.services, pool, providers.fetch_of, clock=now, monotonic=time.monotonic),
         authenticator, throttle, now, new_secret, new_salt,
         lambda request: presented_certificate(request, estate.identity), asyncio.to_thread,
     )  # fmt: skip
@@ -112,12 +115,15 @@ async def open_identity(estate: Estate, pool: asyncpg.Pool, data: Path, *, url: 
         asyncio.create_task(standing("revocations", look, every_seconds=1.0)),
         asyncio.create_task(standing("identity", clear, every_seconds=_CLEARING_SECONDS)),
     ]
-    return Identity(authenticator, revocations, issuer_app(issuer), keys, client, tasks)
+    return Identity(authenticator, revocations, issuer_app(issuer), keys, providers, tasks)
 
 
-def provider_keys(spec: IdentitySpec, fetch: Fetch) -> dict[str, HttpKeys]:
+def provider_keys(spec: IdentitySpec, providers: Providers) -> dict[str, HttpKeys]:
     """The keys of the estate's providers, by the providers' names."""
-    return {name: HttpKeys(issuer.url, fetch, monotonic=time.monotonic) for name, issuer in spec.issuers.items()}
+    return {
+        name: HttpKeys(issuer.url, providers.fetch(name, issuer.url), monotonic=time.monotonic)
+        for name, issuer in spec.issuers.items()
+    }
 
 
 def presented_certificate(request: Request, spec: IdentitySpec) -> str | None:

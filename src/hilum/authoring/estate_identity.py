@@ -94,6 +94,7 @@ class IdentitySpec(BaseModel):
     local_accounts: bool = Field(default=True, description="Whether people may have accounts at the embedded issuer.")
     url: Address | None = Field(default=None, description="The embedded issuer as the world sees it, behind a proxy.")
     tower_url: Address | None = Field(default=None, description="The page as the world sees it, behind a proxy.")
+    tls: ClientTls | None = Field(default=None, description="How the page reaches the embedded issuer: authorities of its own.")
     sign_in: str = Field(default=LOCAL, description="The issuer at which the page signs people in.")
     session_hours: float = Field(default=8, gt=0, le=24)
     idle_minutes: float = Field(default=30, gt=0, le=480)

@@ -31,7 +31,7 @@ class ServiceProof:
         root: Path,
         services: Mapping[str, ServiceSpec],
         pool: asyncpg.Pool,
-        fetch: Fetch,
+        fetch_of: Callable[[ServiceSpec], Fetch],
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -44,7 +44,7 @@ class ServiceProof:
             if spec.public_key:
                 self._keys[name] = public_keys(root / spec.public_key)
             elif spec.jwks_url is not None:
-                self._keys[name] = HttpKeys(name, fetch, monotonic=monotonic, jwks_url=spec.jwks_url)
+                self._keys[name] = HttpKeys(name, fetch_of(spec), monotonic=monotonic, jwks_url=spec.jwks_url)
             elif spec.registered_key:
                 self._keys[name] = RegisteredKeys(pool, name, monotonic=monotonic)
 

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[list[str]]]
+ResolveNow = Callable[[str, int], list[str]]
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 PORTS = {"http": 80, "https": 443, "mllp": 2575, "mllps": 2575}
@@ -129,6 +130,12 @@ async def system_resolver(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def system_resolver_now(host: str, port: int) -> list[str]:
+    """The same for clients that block."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
 def forbidden(address: str, networks: Iterable[Network] = ()) -> str | None:
     """Why an address may not be connected to; None when it may. ``networks`` are private ranges that were declared."""
     try:
@@ -172,6 +179,7 @@ class Egress:
         *,
         networks: Collection[Network] = (),
         resolve: Resolve = system_resolver,
+        resolve_now: ResolveNow = system_resolver_now,
         max_answer_bytes: int = 16 * 1024 * 1024,
         on_certificate: Callable[[str, Certificate], None] | None = None,
     ) -> None:
@@ -180,6 +188,7 @@ class Egress:
         self._targets = frozenset((plain_host(host), port) for host, port in targets)
         self._networks = tuple(networks)
         self._resolve = resolve
+        self._resolve_now = resolve_now
         self._on_certificate = on_certificate
 
     async def addresses(self, host: str, port: int) -> list[str]:
@@ -187,22 +196,44 @@ class Egress:
 
         One bad address condemns the name: a resolver that mixes a public and a private one is trying something.
         """
+        name = self._named(host, port)
+        found = _literal(name)
+        return self._judged(name, port, found if found is not None else await self._resolve(name, port))
+
+    def addresses_now(self, host: str, port: int) -> list[str]:
+        """The same for clients that block."""
+        name = self._named(host, port)
+        found = _literal(name)
+        return self._judged(name, port, found if found is not None else self._resolve_now(name, port))
+
+    def admits(self, host: str, port: int) -> bool:
+        """Whether connections to a host and port are declared at all; where its name leads is judged when one is made."""
+        return (host, port) in self._targets
+
+    def networks_of(self, host: str, port: int) -> tuple[Network, ...]:
+        """The private ranges in which a declared host may be."""
+        return self._networks
+
+    def advice(self, host: str, port: int) -> str:
+        """What else is said of an address that is refused."""
+        return ""
+
+    def _named(self, host: str, port: int) -> str:
         try:
             name = plain_host(host)
         except BadAddress as bad:
             raise self._refused(str(bad)) from None
-        if (name, port) not in self._targets:
+        if not self.admits(name, port):
             raise self._refused(f"{name}:{port} is not an address the estate declares for it")
-        try:
-            found = [str(ip_address(name))]
-        except ValueError:
-            found = await self._resolve(name, port)
+        return name
+
+    def _judged(self, name: str, port: int, found: list[str]) -> list[str]:
         if not found:
             raise OSError(f"{name} has no address")
         for address in found:
-            why = forbidden(address, self._networks)
+            why = forbidden(address, self.networks_of(name, port))
             if why is not None:
-                raise self._refused(f"{name} is at {address}: {why}")
+                raise self._refused(f"{name} is at {address}: {why}{self.advice(name, port)}")
         return found
 
     async def dial(
@@ -238,3 +269,11 @@ class Egress:
     def _refused(self, why: str) -> EgressRefused:
         log.error("a connection for system %s was refused: %s", self.system, why)
         return EgressRefused(f"refused by the egress guard of {self.system}: {why}")
+
+
+def _literal(name: str) -> list[str] | None:
+    """The address that a host is written as; None when it is a name."""
+    try:
+        return [str(ip_address(name))]
+    except ValueError:
+        return None

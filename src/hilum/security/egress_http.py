@@ -116,41 +116,62 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
         """One exchange; the answer's body is complete and unpacked."""
         answer = await super().handle_async_request(request)
         try:
-            announced = answer.headers.get("content-length", "")
-            if announced.isdigit() and int(announced) > self._limit:
-                raise self._too_large(request)
-            body = bytearray()
-            unpack = self._unpacker(answer, request)
-            raw = 0
+            unpacking = Unpacking(answer, request, self._limit)
             assert isinstance(answer.stream, httpx2.AsyncByteStream)
             async for chunk in answer.stream:
-                raw += len(chunk)
-                body += unpack(chunk, self._limit + 1 - len(body))
-                if raw > self._limit or len(body) > self._limit:
-                    raise self._too_large(request)
+                unpacking.take(chunk)
         finally:
             await answer.aclose()
-        headers = [(k, v) for k, v in answer.headers.raw if k.lower() not in (b"content-encoding", b"content-length")]
-        return httpx2.Response(answer.status_code, headers=headers, content=bytes(body), extensions=answer.extensions)
+        return unpacking.whole()
 
-    def _unpacker(self, answer: httpx2.Response, request: httpx2.Request) -> Any:
-        coding = answer.headers.get("content-encoding", "identity").strip().lower()
+
+class Unpacking:
+    """An answer's body as it comes in: unpacked at once, and cut off beyond ``limit`` bytes."""
+
+    def __init__(self, answer: httpx2.Response, request: httpx2.Request, limit: int) -> None:
+        self._answer = answer
+        self._request = request
+        self._limit = limit
+        self._body = bytearray()
+        self._raw = 0
+        announced = answer.headers.get("content-length", "")
+        # A HEAD announces what a GET would bring, and brings nothing.
+        if request.method != "HEAD" and announced.isdigit() and int(announced) > limit:
+            raise self._too_large()
+        self._unpack = self._unpacker()
+
+    def take(self, chunk: bytes) -> None:
+        self._raw += len(chunk)
+        self._body += self._unpack(chunk, self._limit + 1 - len(self._body))
+        if self._raw > self._limit or len(self._body) > self._limit:
+            raise self._too_large()
+
+    def whole(self) -> httpx2.Response:
+        """The answer with its body, as if it had come unpacked."""
+        answer = self._answer
+        headers = [(k, v) for k, v in answer.headers.raw if k.lower() not in (b"content-encoding", b"content-length")]
+        return httpx2.Response(
+            answer.status_code, headers=headers, content=bytes(self._body), extensions=answer.extensions
+        )
+
+    def _unpacker(self) -> Any:
+        coding = self._answer.headers.get("content-encoding", "identity").strip().lower()
         if coding in ("identity", ""):
             return lambda chunk, room: chunk
         if coding not in ("gzip", "x-gzip", "deflate"):
-            raise AnswerTooLarge("the answer is packed in a way that was not asked for", request=request)
+            raise AnswerTooLarge("the answer is packed in a way that was not asked for", request=self._request)
         packed = zlib.decompressobj(zlib.MAX_WBITS | 32)
 
         def unpack(chunk: bytes, room: int) -> bytes:
             try:
                 return packed.decompress(chunk, room)
             except zlib.error:
-                raise AnswerTooLarge("the answer is not packed as it says", request=request) from None
+                raise AnswerTooLarge("the answer is not packed as it says", request=self._request) from None
 
         return unpack
 
-    def _too_large(self, request: httpx2.Request) -> AnswerTooLarge:
-        return AnswerTooLarge(f"the answer is larger than {self._limit} bytes", request=request)
+    def _too_large(self) -> AnswerTooLarge:
+        return AnswerTooLarge(f"the answer is larger than {self._limit} bytes", request=self._request)
 
 
 def why_refused(error: BaseException | None) -> str | None:

@@ -19,6 +19,7 @@ import orjson
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 
+from hilum.security.egress_http import why_refused
 from hilum.security.identity.refusals import IdentityAway
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,9 @@ class HttpKeys:
             try:
                 keys = PublicKeys(await self._document(await self._where()))
             except (OSError, ValueError) as problem:
-                log.warning("the keys of %s could not be fetched: %s", self._issuer_url, type(problem).__name__)
+                why = why_refused(problem)
+                told = why if why is not None else type(problem).__name__
+                log.warning("the keys of %s could not be fetched: %s", self._issuer_url, told)
                 return
             if len(keys):
                 self._keys = keys
@@ -219,6 +222,7 @@ def fetcher(client: httpx2.AsyncClient) -> Fetch:
                         raise ValueError("the document is too large")
                 return data
         except httpx2.HTTPError as failure:
-            raise OSError(type(failure).__name__) from failure
+            why = why_refused(failure)
+            raise OSError(why if why is not None else type(failure).__name__) from failure
 
     return fetch

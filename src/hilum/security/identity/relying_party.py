@@ -20,9 +20,11 @@ import orjson
 
 from hilum.authoring.caller import Caller
 from hilum.authoring.estate_identity import LOCAL, IdentitySpec
+from hilum.security.egress_http import why_refused
 from hilum.security.identity.callers import CallerRules
 from hilum.security.identity.compare import base64url, is_same
-from hilum.security.identity.keys import Fetch, KeySource, discover, safe_address
+from hilum.security.identity.keys import KeySource, discover, safe_address
+from hilum.security.identity.reaching import Providers
 from hilum.security.identity.refusals import IdentityAway, Unauthenticated
 from hilum.security.identity.tokens import TrustedIssuer, verified
 
@@ -64,7 +66,7 @@ class _Known:
 class RelyingParty:
     """The estate's programs for people, at the providers the estate names.
 
-    ``local_url`` says where the embedded issuer is; ``secret_of`` opens a reference to a client secret.
+    ``providers`` leads to each of them; ``local_url`` says where the embedded issuer is; ``secret_of`` opens a reference to a client secret.
     """
 
     def __init__(
@@ -72,8 +74,7 @@ class RelyingParty:
         spec: IdentitySpec,
         rules: CallerRules,
         *,
-        fetch: Fetch,
-        client: httpx2.AsyncClient,
+        providers: Providers,
         keys: Mapping[str, KeySource],
         local_url: Callable[[], Awaitable[str | None]],
         secret_of: Callable[[str], str],
@@ -82,8 +83,7 @@ class RelyingParty:
     ) -> None:
         self._spec = spec
         self._rules = rules
-        self._fetch = fetch
-        self._client = client
+        self._providers = providers
         self._keys = keys
         self._local_url = local_url
         self._secret_of = secret_of
@@ -151,7 +151,7 @@ class RelyingParty:
             if known is not None and self._monotonic() - known.at < _FRESH_SECONDS:
                 return known.document
             try:
-                document = await discover(url, self._fetch)
+                document = await discover(url, self._providers.fetch(issuer, url))
             except (OSError, ValueError) as problem:
                 if known is not None:
                     return known.document
@@ -179,10 +179,13 @@ class RelyingParty:
             else:
                 form["client_secret"] = secret
         try:
-            answer = await self._client.post(
+            answer = await self._providers.client(begun.issuer, provider["issuer"]).post(
                 provider["token_endpoint"], data=form, headers=headers, follow_redirects=False
             )  # fmt: skip
         except httpx2.HTTPError as away:
+            if why_refused(away) is not None:
+                # The guard has written down which address it was; a person at the page is not told of addresses inside.
+                raise IdentityAway(f"the provider {begun.issuer} names a token endpoint that is not allowed") from away
             raise IdentityAway(f"the provider {begun.issuer} does not answer") from away
         if answer.status_code >= 500:
             raise IdentityAway(f"the provider {begun.issuer} does not answer")
@@ -215,15 +218,17 @@ class RelyingParty:
             raise SignInFailed("The provider's word is about another sign-in. Begin again.")
         claims = dict(token.claims)
         if begun.issuer != LOCAL and self._spec.issuers[begun.issuer].claims.groups.partition(".")[0] not in claims:
-            claims = {**await self._userinfo(provider, answer, token.subject), **claims}
+            claims = {**await self._userinfo(begun, provider, answer, token.subject), **claims}
         return claims
 
-    async def _userinfo(self, provider: Mapping[str, Any], answer: Mapping[str, Any], subject: str) -> dict[str, Any]:
+    async def _userinfo(
+        self, begun: Begun, provider: Mapping[str, Any], answer: Mapping[str, Any], subject: str
+    ) -> dict[str, Any]:
         endpoint, access = provider.get("userinfo_endpoint"), answer.get("access_token")
         if not safe_address(endpoint) or not isinstance(access, str):
             return {}
         try:
-            said = await self._client.get(
+            said = await self._providers.client(begun.issuer, provider["issuer"]).get(
                 str(endpoint), headers={"authorization": f"Bearer {access}", "accept": "application/json"}, follow_redirects=False
             )  # fmt: skip
             document = orjson.loads(said.content) if said.status_code == 200 else None

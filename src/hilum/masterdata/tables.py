@@ -53,7 +53,7 @@ def read_table(root: Path, file: str) -> Table:
     """Read ``file`` of the estate at ``root``; ``TableUnreadable`` when it has no rows to speak of."""
     rows: list[CrosswalkRow] = []
     faults: list[RowFault] = []
-    for line, cells in _records(root, file, COLUMNS):
+    for line, cells in read_records(root, file, COLUMNS):
         row = _row(line, cells, faults)
         if row is not None:
             rows.append(row)
@@ -65,7 +65,7 @@ def read_targets(root: Path, reference: str) -> frozenset[str]:
     file, colon, column = reference.rpartition(":")
     if not colon or not file or not column:
         raise TableUnreadable(f"{reference!r} is not FILE:COLUMN")
-    return frozenset(cells[column] for _, cells in _records(root, file, (column,)) if cells[column])
+    return frozenset(cells[column] for _, cells in read_records(root, file, (column,)) if cells[column])
 
 
 def write_table(rows: Iterable[CrosswalkRow]) -> str:
@@ -86,7 +86,8 @@ def write_table(rows: Iterable[CrosswalkRow]) -> str:
     return text.getvalue()
 
 
-def _records(root: Path, file: str, columns: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+def read_records(root: Path, file: str, columns: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Each row of a CSV file of the estate with its line; ``TableUnreadable`` when one of ``columns`` is missing."""
     path = (root / file).resolve()
     if not path.is_relative_to(root.resolve()):
         raise TableUnreadable(f"{file} lies outside the estate")
@@ -109,17 +110,30 @@ def _records(root: Path, file: str, columns: Iterable[str]) -> list[tuple[int, d
 
 
 def _row(line: int, cells: dict[str, str], faults: list[RowFault]) -> CrosswalkRow | None:
-    if None in cells or None in cells.values():
-        faults.append(RowFault(line, "The row does not have one value for each column.", "Add or remove commas."))
+    if not is_whole(line, cells, ("code", "target", "facility"), faults):
         return None
     for column in ("code", "target"):
-        if not cells[column].strip():
+        if not cells[column]:
             faults.append(RowFault(line, f"The row has no {column}.", "Fill it in or remove the row."))
             return None
-    for column in ("code", "target", "facility"):
+    days = period(line, cells, faults)
+    return None if days is None else CrosswalkRow(cells["code"], cells["target"], cells["facility"], *days, line)
+
+
+def is_whole(line: int, cells: dict[str, str], columns: Iterable[str], faults: list[RowFault]) -> bool:
+    """Whether a row has one value for each column and no spaces around those of ``columns``; a fault says what else."""
+    if None in cells or None in cells.values():
+        faults.append(RowFault(line, "The row does not have one value for each column.", "Add or remove commas."))
+        return False
+    for column in columns:
         if cells[column] != cells[column].strip():
             faults.append(RowFault(line, f"The {column} {cells[column]!r} has spaces around it.", "Remove them."))
-            return None
+            return False
+    return True
+
+
+def period(line: int, cells: dict[str, str], faults: list[RowFault]) -> tuple[date, date] | None:
+    """The days from ``valid_from`` to ``valid_to``, both inclusive; None with a fault when they are none."""
     days: list[date] = []
     for column, unlimited in (("valid_from", date.min), ("valid_to", date.max)):
         try:
@@ -130,7 +144,7 @@ def _row(line: int, cells: dict[str, str], faults: list[RowFault]) -> CrosswalkR
     if days[1] < days[0]:
         faults.append(RowFault(line, f"The row ends ({days[1]}) before it begins ({days[0]}).", "Correct a date."))
         return None
-    return CrosswalkRow(cells["code"], cells["target"], cells["facility"], days[0], days[1], line)
+    return days[0], days[1]
 
 
 def _overlaps(rows: Iterable[CrosswalkRow]) -> list[RowFault]:

@@ -1,0 +1,249 @@
+"""What a payer says it paid (X12 835), as a fact, and what it moves in the books."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from hilum.authoring import Agreed, AtRisk, Contract, Key, Phi
+from hilum.formats import canonical
+from hilum.model.posting import FinancialMovement
+
+TAKEN_BACK = "22"
+"""CLP02 of a claim whose earlier payment is reversed (X12 code list 1029)."""
+PAYMENT, PROVIDER_ADJUSTMENT, UNKNOWN_ADJUSTMENT = "payment", "provider_adjustment", "unknown_adjustment"
+
+KindOf = Callable[[str, str], str | None]
+"""What an adjustment is, by its group and reason; None when the estate's table does not say."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RemittedAdjustment(_Part):
+    """Money taken off a charge (CAS): group CO, PR, OA, PI or CR, and the reason (CARC)."""
+
+    group: str
+    reason: str
+    amount: Decimal
+
+
+class RemittedService(_Part):
+    """One service line of a claim (SVC); ``charge`` and ``paid`` are zero where the payer said none."""
+
+    procedure: str | None = None
+    charge: Decimal
+    paid: Decimal
+    adjustments: tuple[RemittedAdjustment, ...] = ()
+
+    @property
+    def difference(self) -> Decimal:
+        """Charge less adjustments less payment; zero for a service that balances."""
+        return self.charge - _taken_off(self.adjustments) - self.paid
+
+
+class RemittedClaim(_Part):
+    """What was decided on one claim (CLP). Amounts are below zero where an earlier payment is taken back."""
+
+    claim: Annotated[str, Phi]
+    payer_claim: Annotated[str, Phi] | None = None
+    status: str
+    charge: Decimal
+    paid: Decimal
+    patient_responsibility: Decimal | None = None
+    adjustments: tuple[RemittedAdjustment, ...] = ()
+    services: tuple[RemittedService, ...] = ()
+    service_from: date | None = None
+    balanced: bool
+
+    @property
+    def is_reversal(self) -> bool:
+        return self.status == TAKEN_BACK
+
+    def all_adjustments(self) -> Iterator[tuple[str, RemittedAdjustment]]:
+        """Each with where it stands: ``a2`` of the claim, ``s1a2`` of its first service."""
+        for number, adjustment in enumerate(self.adjustments, start=1):
+            yield f"a{number}", adjustment
+        for at, service in enumerate(self.services, start=1):
+            for number, adjustment in enumerate(service.adjustments, start=1):
+                yield f"s{at}a{number}", adjustment
+
+    @property
+    def difference(self) -> Decimal:
+        """Charge less what was paid and every adjustment; zero for a claim that balances (TR3 005010X221A1, 1.10.2)."""
+        return self.charge - self.paid - _taken_off(each for _, each in self.all_adjustments())
+
+    @property
+    def services_difference(self) -> Decimal:
+        """Payments of the services less the claim's own adjustments less its payment; zero without services."""
+        if not self.services:
+            return Decimal(0)
+        return sum((each.paid for each in self.services), Decimal(0)) - _taken_off(self.adjustments) - self.paid
+
+
+class RemittedProviderAdjustment(_Part):
+    """Money moved outside any claim (PLB); above zero it lowers the payment."""
+
+    provider: str
+    reason: str
+    reference: Annotated[str, Phi] | None = None  # Often the claim an overpayment is taken back for.
+    amount: Decimal
+
+
+class RemittanceAdvised(Contract, version=1, identities=[("payer", "trace_number")], owner="revenue-cycle"):
+    """One payment of a payer with every claim it is for. The trace number (TRN02) re-associates it with the bank's deposit."""
+
+    payer: str
+    payer_name: str = ""
+    payee: str  # The NPI, or the tax number, of who is paid: it says whose books it belongs to.
+    trace_number: Annotated[str, Key("remittance")]
+    method: str | None = None
+    paid_on: date
+    amount: Annotated[Decimal, AtRisk]
+    claims: tuple[RemittedClaim, ...] = ()
+    provider_adjustments: tuple[RemittedProviderAdjustment, ...] = ()
+    difference: Decimal
+    balanced: bool
+    digest: Annotated[str, Agreed]  # Of all it says: the same trace number with other content is no resend.
+
+
+class Imbalance(_Part):
+    """Where a remittance does not add up, and by how much."""
+
+    where: str
+    difference: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.difference} USD"
+
+
+def remittance_advised(said: canonical.Remittance, *, default_day: date) -> RemittanceAdvised:
+    """The fact of an 835. ``default_day`` is when it was made, for one that names no payment date."""
+    content = orjson.dumps(canonical.as_json(said), option=orjson.OPT_SORT_KEYS)
+    return RemittanceAdvised(
+        payer=_number(said.payer) or said.payer_identifier or "",
+        payer_name=said.payer.name or "",
+        payee=_number(said.payee) or "",
+        trace_number=said.trace_number or "",
+        method=said.method,
+        paid_on=_day(said.payment_date) or default_day,
+        amount=said.amount if said.credit else -said.amount,
+        claims=tuple(_claim(each) for each in said.claims),
+        provider_adjustments=tuple(
+            RemittedProviderAdjustment(
+                provider=each.provider, reason=each.reason, reference=each.reference, amount=each.amount
+            )
+            for each in said.provider_adjustments
+        ),
+        difference=said.difference,
+        balanced=said.balanced,
+        digest=hashlib.sha256(content).hexdigest(),
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whose books a claim belongs to, and who owes it: what the platform knows of it from billing."""
+
+    facility: str
+    payer_class: str = ""
+    cost_centre: str = ""
+
+
+def movements(
+    advice: RemittanceAdvised, kind_of: KindOf, places: Mapping[str, Place], otherwise: Place
+) -> Iterator[FinancialMovement]:
+    """Every amount of the remittance, in its order. ``places`` by claim number; ``otherwise`` for a claim nobody knows.
+
+    Together they say what the payer said: payments less provider adjustments are the payment, and of each claim payment and
+    adjustments are its charge. Whatever is taken back comes as an amount below zero.
+    """
+    for at, claim in enumerate(advice.claims, start=1):
+        place = places.get(claim.claim, otherwise)
+        common = {
+            "facility": place.facility, "payer_class": place.payer_class, "payer": advice.payer,
+            "cost_centre": place.cost_centre, "claim": claim.claim,
+        }  # fmt: skip
+        if claim.paid:
+            yield FinancialMovement(kind=PAYMENT, reason=claim.status, line=f"c{at}", amount=claim.paid, **common)
+        for where, adjustment in claim.all_adjustments():
+            if adjustment.amount:
+                found = kind_of(adjustment.group, adjustment.reason)
+                yield FinancialMovement(
+                    kind=found if found is not None else UNKNOWN_ADJUSTMENT,
+                    reason=f"{adjustment.group}-{adjustment.reason}",
+                    line=f"c{at}{where}",
+                    amount=adjustment.amount,
+                    **common,
+                )
+    for at, moved in enumerate(advice.provider_adjustments, start=1):
+        if moved.amount:
+            yield FinancialMovement(
+                kind=PROVIDER_ADJUSTMENT, reason=f"PLB-{moved.reason}", facility=otherwise.facility,
+                payer_class=otherwise.payer_class, payer=advice.payer, cost_centre=otherwise.cost_centre, line=f"p{at}",
+                amount=moved.amount,
+            )  # fmt: skip
+
+
+def imbalances(advice: RemittanceAdvised) -> list[Imbalance]:
+    """Everything that does not add up, the payment first; empty for a remittance that may be posted."""
+    claims = sum((claim.paid for claim in advice.claims), Decimal(0))
+    moved = sum((each.amount for each in advice.provider_adjustments), Decimal(0))
+    found = [("the payment and its claims", advice.amount - (claims - moved))]
+    for number, claim in enumerate(advice.claims, start=1):
+        for at, service in enumerate(claim.services, start=1):
+            found.append((f"claim {number}, service {at}", service.difference))
+        found.append((f"claim {number}", claim.difference))
+        if not claim.difference:
+            found.append((f"claim {number} and its services", claim.services_difference))
+    return [Imbalance(where=where, difference=difference) for where, difference in found if difference]
+
+
+def _claim(said: canonical.ClaimPayment) -> RemittedClaim:
+    return RemittedClaim(
+        claim=said.claim_number,
+        payer_claim=said.payer_claim_number,
+        status=said.status,
+        charge=said.charge,
+        paid=said.paid,
+        patient_responsibility=said.patient_responsibility,
+        adjustments=_adjustments(said.adjustments),
+        services=tuple(
+            RemittedService(
+                procedure=each.procedure,
+                charge=each.charge if each.charge is not None else Decimal(0),
+                paid=each.paid if each.paid is not None else Decimal(0),
+                adjustments=_adjustments(each.adjustments),
+            )
+            for each in said.services
+        ),
+        service_from=_day(said.statement_from),
+        balanced=said.balanced,
+    )
+
+
+def _adjustments(said: tuple[canonical.Adjustment, ...]) -> tuple[RemittedAdjustment, ...]:
+    return tuple(RemittedAdjustment(group=each.group, reason=each.reason, amount=each.amount) for each in said)
+
+
+def _taken_off(adjustments: Iterable[RemittedAdjustment]) -> Decimal:
+    return sum((each.amount for each in adjustments), Decimal(0))
+
+
+def _number(party: canonical.Party) -> str | None:
+    """The number that a party is known by: its NPI or payer identifier before its tax number."""
+    ranked = sorted(party.identifiers, key=lambda each: each.scheme not in ("npi", "payer"))
+    return ranked[0].value if ranked else None
+
+
+def _day(text: str | None) -> date | None:
+    """A day of an ISO 8601 text that is as precise as one; None for less."""
+    return date.fromisoformat(text[:10]) if text is not None and len(text) >= 10 else None

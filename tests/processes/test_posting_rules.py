@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.masterdata.posting_tables import read_kinds, read_rules, whole
+from hilum.masterdata.posting_tables import read_book, read_kinds, read_rules
 from hilum.masterdata.tables import TableUnreadable
 from hilum.model.posting import FinancialMovement, NoRule, PostingRule, PostingRules, staged, summarised
 
 NOON = date(2026, 3, 2)
+KINDS = "group,reason,kind\nCO,45,contractual\nCO,,denial\nPR,,patient_responsibility\n"
 HEADER = "rule,kind,reason,charge_class,facility,payer_class,debit,credit,cost_centre,valid_from,valid_to\n"
 
 
@@ -129,8 +130,9 @@ def test_a_table_is_read_row_by_row(tmp_path):
 def test_a_row_that_cannot_be_used_is_a_fault_and_nothing_is_posted_by_such_a_table(tmp_path, rows, said):
     table = read(tmp_path, rows)
     assert said in table.faults[0].what
+    (tmp_path / "kinds.csv").write_text(KINDS)
     with pytest.raises(TableUnreadable, match=r"rules.csv:[23]:"):
-        whole(table.faults, "rules.csv")
+        read_book(tmp_path, "rules.csv", "kinds.csv")
 
 
 def test_two_rules_may_follow_each_other(tmp_path):
@@ -138,12 +140,22 @@ def test_two_rules_may_follow_each_other(tmp_path):
 
 
 def test_adjustments_are_what_their_group_and_reason_say_and_else_what_their_group_is(tmp_path):
-    (tmp_path / "kinds.csv").write_text(
-        "group,reason,kind\nCO,45,contractual\nCO,,denial\nPR,,patient_responsibility\n"
-    )
-    table = read_kinds(tmp_path, "kinds.csv")
-    found = [table.kind_of(*key) for key in (("CO", "45"), ("CO", "16"), ("PR", "1"), ("OA", "23"))]
-    assert found == ["contractual", "denial", "patient_responsibility", None]
+    (tmp_path / "kinds.csv").write_text(KINDS)
+    (tmp_path / "rules.csv").write_text(HEADER + "R1,contractual,,,,,4900,1200,,,\nR2,denial,,,,,1220,1200,,,\n")
+    book = read_book(tmp_path, "rules.csv", "kinds.csv")
+    found = [book.staged(moved("adjustment", reason=reason), NOON) for reason in ("CO-45", "CO-16")]
+    assert [(each.movement.kind, each.rule) for each in found] == [("contractual", "R1"), ("denial", "R2")]
+    with pytest.raises(NoRule, match="adjustment OA-23"):
+        book.staged(moved("adjustment", reason="OA-23"), NOON)
+
+
+def test_another_table_is_another_version(tmp_path):
+    versions = []
+    for accounts in ("4900,1200", "4901,1200"):
+        (tmp_path / "kinds.csv").write_text(KINDS)
+        (tmp_path / "rules.csv").write_text(HEADER + f"R1,contractual,,,,,{accounts},,,\n")
+        versions.append(read_book(tmp_path, "rules.csv", "kinds.csv").version)
+    assert versions[0] != versions[1]
 
 
 def test_a_group_that_is_none_is_a_fault(tmp_path):

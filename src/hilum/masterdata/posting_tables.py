@@ -7,13 +7,15 @@ group (CO, PR, OA, PI, CR), reason code (CARC) or nothing for every other one of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.masterdata.tables import RowFault, TableUnreadable, is_whole, period, read_records
-from hilum.model.posting import PostingRule, ambiguous
+from hilum.model.posting import PostingBook, PostingRule, PostingRules, ambiguous
 
+RULES_FILE, KINDS_FILE = "tables/posting_rules.csv", "tables/adjustment_kinds.csv"
 RULE_COLUMNS = (
     "rule", "kind", "reason", "charge_class", "facility", "payer_class", "debit", "credit", "cost_centre",
     "valid_from", "valid_to",
@@ -37,9 +39,6 @@ class KindTable:
 
     kinds: Mapping[tuple[str, str], str]
     faults: tuple[RowFault, ...]
-
-    def kind_of(self, group: str, reason: str) -> str | None:
-        return self.kinds.get((group, reason), self.kinds.get((group, "")))
 
 
 def read_rules(root: Path, file: str) -> RuleTable:
@@ -86,10 +85,14 @@ def read_kinds(root: Path, file: str) -> KindTable:
     return KindTable(kinds, tuple(faults))
 
 
-def whole(faults: Sequence[RowFault], file: str) -> None:
-    """``TableUnreadable`` with the first fault: a process posts nothing by a table that is half right."""
-    if faults:
-        raise TableUnreadable(f"{file}:{faults[0].line}: {faults[0].what} {faults[0].do}")
+def read_book(root: Path, rules: str = RULES_FILE, kinds: str = KINDS_FILE) -> PostingBook:
+    """Both tables of the estate at ``root``. ``TableUnreadable`` also for one faulty row: nothing is posted by half a table."""
+    rule_table, kind_table = read_rules(root, rules), read_kinds(root, kinds)
+    for file, faults in ((rules, rule_table.faults), (kinds, kind_table.faults)):
+        if faults:
+            raise TableUnreadable(f"{file}:{faults[0].line}: {faults[0].what} {faults[0].do}")
+    digest = hashlib.sha256((root / rules).read_bytes() + b"\x1f" + (root / kinds).read_bytes()).hexdigest()
+    return PostingBook(PostingRules(rule_table.rules), kind_table.kinds, digest)
 
 
 def _rule(line: int, cells: dict[str, str], faults: list[RowFault]) -> PostingRule | None:

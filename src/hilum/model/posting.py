@@ -7,7 +7,7 @@ always have two sides, so whatever set of them is posted balances.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -131,6 +131,30 @@ def staged(movement: FinancialMovement, rules: PostingRules, on: date) -> Staged
         cost_centre=rule.cost_centre or movement.cost_centre,
         rule=rule.number,
     )
+
+
+ADJUSTMENT = "adjustment"
+"""The kind of a movement that a payer names by group and reason only: what it is, the estate's table says."""
+
+
+@dataclass(frozen=True)
+class PostingBook:
+    """The tables of one estate together. ``kinds`` by (group, reason), where the reason "" stands for all others of a group."""
+
+    rules: PostingRules
+    kinds: Mapping[tuple[str, str], str]
+    version: str
+    """The digest of both tables: every source keeps by which it was staged."""
+
+    def staged(self, movement: FinancialMovement, on: date) -> StagedEntry:
+        """``staged``, after an adjustment was given the kind that its reason means here."""
+        if movement.kind == ADJUSTMENT:
+            group, _, reason = movement.reason.partition("-")
+            kind = self.kinds.get((group, reason), self.kinds.get((group, "")))
+            if kind is None:
+                raise NoRule(f"adjustment {movement.reason}")
+            movement = movement.model_copy(update={"kind": kind})
+        return staged(movement, self.rules, on)
 
 
 def summarised(entries: Iterable[StagedEntry], *, date: date, description: str) -> Journal | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,14 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 from hilum.authoring import Agreed, AtRisk, Contract, Key, Phi
 from hilum.formats import canonical
-from hilum.model.posting import FinancialMovement
+from hilum.model.posting import ADJUSTMENT, FinancialMovement
 
 TAKEN_BACK = "22"
 """CLP02 of a claim whose earlier payment is reversed (X12 code list 1029)."""
-PAYMENT, PROVIDER_ADJUSTMENT, UNKNOWN_ADJUSTMENT = "payment", "provider_adjustment", "unknown_adjustment"
-
-KindOf = Callable[[str, str], str | None]
-"""What an adjustment is, by its group and reason; None when the estate's table does not say."""
+PAYMENT, PROVIDER_ADJUSTMENT = "payment", "provider_adjustment"
 
 
 class _Part(BaseModel):
@@ -158,9 +155,7 @@ class Place:
     cost_centre: str = ""
 
 
-def movements(
-    advice: RemittanceAdvised, kind_of: KindOf, places: Mapping[str, Place], otherwise: Place
-) -> Iterator[FinancialMovement]:
+def movements(advice: RemittanceAdvised, places: Mapping[str, Place], otherwise: Place) -> Iterator[FinancialMovement]:
     """Every amount of the remittance, in its order. ``places`` by claim number; ``otherwise`` for a claim nobody knows.
 
     Together they say what the payer said: payments less provider adjustments are the payment, and of each claim payment and
@@ -176,9 +171,8 @@ def movements(
             yield FinancialMovement(kind=PAYMENT, reason=claim.status, line=f"c{at}", amount=claim.paid, **common)
         for where, adjustment in claim.all_adjustments():
             if adjustment.amount:
-                found = kind_of(adjustment.group, adjustment.reason)
                 yield FinancialMovement(
-                    kind=found if found is not None else UNKNOWN_ADJUSTMENT,
+                    kind=ADJUSTMENT,
                     reason=f"{adjustment.group}-{adjustment.reason}",
                     line=f"c{at}{where}",
                     amount=adjustment.amount,

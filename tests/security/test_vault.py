@@ -220,12 +220,12 @@ def _nobody(bao: Bao) -> Any:
         port = probe.getsockname()[1]
         access = VaultAccess(f"https://127.0.0.1:{port}", token=ROOT, authorities=bao.authorities)
         client = Vault(access)._http
-    real = client.stream
+    real = client.request
 
-    def stream(method: str, url: str, **given: Any) -> Any:
+    def request(method: str, url: str, **given: Any) -> Any:
         return real(method, url.replace(bao.address, access.address), **given)
 
-    client.stream = stream
+    client.request = request
     return client
 
 

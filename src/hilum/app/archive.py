@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,12 +19,20 @@ from hilum.audit.sequencer import AuditDamaged, Sequencer
 from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate, SystemSpec
 from hilum.authoring.estate_evidence import SIX_YEARS_DAYS
+from hilum.authoring.estate_transport import ClientTls, EgressSpec
 from hilum.connectors.archive_folder import ArchiveFolder
 from hilum.connectors.archive_s3 import ArchiveS3
 from hilum.runtime import work_items
 from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.evidence_desk import EvidenceDesk
+from hilum.security.certificates import Certificate
+from hilum.security.egress_objects import guard_store, store_egress
+from hilum.security.egress_services import MAX_ANSWER_BYTES
 from hilum.security.secrets import resolve_secret
+from hilum.security.tls import client_context
+
+Saw = Callable[[str, str, Certificate], None]
+"""Told of a store, its host and the certificate by which it proved to be that."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Home:
     data: Path
     desk: EvidenceDesk
     approvals: ApprovalDesk
+    saw: Saw | None = None  # Told of a store's certificate.
 
 
 BuildAtHome = Callable[[SystemSpec, Mapping[str, Any], Home], Any]
@@ -52,7 +62,10 @@ def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) ->
 
 def _archive_s3(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
     address = BucketAddress.parse(connect["bucket"])
-    client = address.client(_secret_of(address, home.data), timeout_seconds=spec.policy.timeout_seconds)
+    client = _guarded(
+        address, home.data, home.saw, service=spec.name, egress=spec.egress, max_answer_bytes=_PACKAGE_BYTES,
+        timeout_seconds=spec.policy.timeout_seconds,
+    )  # fmt: skip
     return ArchiveS3(
         client, address.bucket, address.prefix, home.desk.content, clock=now,
         retain_days=int(connect.get("retain_days", SIX_YEARS_DAYS)), system=spec.name,
@@ -65,14 +78,42 @@ AT_HOME: dict[str, BuildAtHome] = {
     "archive_folder": _archive_folder,
     "archive_s3": _archive_s3,
 }
-"""Kinds of connector that need no guarded way: the platform's own desks, a folder, a bucket of the estate's choosing."""
+"""Kinds of connector that have no address of a system: the platform's own desks, a folder, a bucket (behind a guard of its own)."""
+_PACKAGE_BYTES = 1024 * 1024 * 1024
 
 
 def _secret_of(address: BucketAddress, data: Path) -> str | None:
     return None if address.credentials is None else resolve_secret(address.credentials, data)
 
 
-def head_places(estate: Estate, data: Path) -> list[HeadPlace]:
+def _guarded(
+    address: BucketAddress,
+    data: Path,
+    saw: Saw | None,
+    *,
+    service: str,
+    egress: EgressSpec,
+    max_answer_bytes: int,
+    timeout_seconds: float = 10.0,
+) -> Any:
+    """A client of boto3 that connects to its bucket's store and nowhere else."""
+    client = address.client(_secret_of(address, data), timeout_seconds=timeout_seconds)
+    guard = store_egress(
+        client, address.bucket, service=service, hosts=egress.hosts, networks=egress.ranges(),
+        max_answer_bytes=max_answer_bytes,
+        saw=(lambda host, certificate: saw(service, host, certificate)) if saw is not None else None,
+    )  # fmt: skip
+    return guard_store(client, guard, tls=client_context(store_tls(address, os.environ), data))
+
+
+def store_tls(address: BucketAddress, environment: Mapping[str, str]) -> ClientTls:
+    """By whom a store's certificate is believed: as its address says, or as ``AWS_CA_BUNDLE`` does, or as this machine does."""
+    bundle = environment.get("AWS_CA_BUNDLE")
+    given = address.authorities if address.authorities is not None else f"file:{bundle}" if bundle else None
+    return ClientTls(authorities=given)
+
+
+def head_places(estate: Estate, data: Path, saw: Saw | None = None) -> list[HeadPlace]:
     """The places of ``[evidence]``. PlaceUnusable when one is none."""
     spec = estate.evidence
     places: list[HeadPlace] = []
@@ -81,7 +122,10 @@ def head_places(estate: Estate, data: Path) -> list[HeadPlace]:
             places.append(FilePlace(data / place.removeprefix("file:")))
         elif place.startswith("s3:"):
             address = BucketAddress.parse(place)
-            client = address.client(_secret_of(address, data))
+            client = _guarded(
+                address, data, saw, service=f"published heads in {address.bucket}", egress=EgressSpec(),
+                max_answer_bytes=MAX_ANSWER_BYTES,
+            )  # fmt: skip
             places.append(BucketPlace(client, address.bucket, address.prefix, retain_days=spec.lock_days))
         else:
             raise PlaceUnusable("a place of publish_to begins with file: or s3://")
@@ -130,5 +174,7 @@ class Watch:
         return run_once
 
 
-def publisher_of(pool: asyncpg.Pool, estate: Estate, data: Path, signer: Signer, watch: Watch) -> HeadPublisher:
-    return HeadPublisher(pool, head_places(estate, data), signer.public_key, now, alarm=watch.alarm)
+def publisher_of(
+    pool: asyncpg.Pool, estate: Estate, data: Path, signer: Signer, watch: Watch, saw: Saw | None = None
+) -> HeadPublisher:
+    return HeadPublisher(pool, head_places(estate, data, saw), signer.public_key, now, alarm=watch.alarm)

@@ -44,7 +44,6 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     signer = Signer.open(audit)
     watch = Watch(pool, estate)
     sequencer = Sequencer(pool, signer, now, heads_file=audit / "heads.jsonl")
-    publisher = publisher_of(pool, estate, told.data, signer, watch)
     settings = WorkerSettings(
         executor=told.name, pid=os.getpid(), host=socket.gethostname(), database_url=told.database_url
     )
@@ -53,6 +52,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         pool, clock=now, configured=lambda: configured_certificates(estate, told.data),
         owner=estate.queues.get("integration", ""),
     )  # fmt: skip
+    publisher = publisher_of(pool, estate, told.data, signer, watch, certificates.presented)
     leases = Leases(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
     desk = EvidenceDesk(pool, sources_of(estate, signer, protection, policies_digest(estate.policies)), clock=now)
     connections = connect(
@@ -60,7 +60,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         told.data,
         certificates.presented,
         leases=leases,
-        home=Home(told.data, desk, ApprovalDesk(pool, estate, clock=now)),
+        home=Home(told.data, desk, ApprovalDesk(pool, estate, clock=now), certificates.presented),
     )
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
     await evidence_intake.start()

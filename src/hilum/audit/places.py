@@ -184,8 +184,13 @@ class BucketPlace:
         return answer
 
     def _away(self, failure: Exception) -> PlaceAway:
-        code = _code(failure)
-        return PlaceAway(f"{self.name}: {code if code else type(failure).__name__}")
+        return PlaceAway(f"{self.name}: {why_failed(failure)}")
+
+
+def why_failed(failure: Exception) -> str:
+    """What a failure of boto3 says in a word; in the guard's own where the way to the store was refused."""
+    code, cause = _code(failure), failure.__cause__
+    return code if code else str(cause) if isinstance(cause, ConnectionRefusedError) else type(failure).__name__
 
 
 def store_failures() -> tuple[type[Exception], ...]:
@@ -205,11 +210,15 @@ class PlaceUnusable(ValueError):
     """A place's address that cannot be used; the text says what is wrong with it."""
 
 
+_SETTINGS = ("endpoint", "region", "credentials", "authorities")
+
+
 @dataclass(frozen=True, slots=True)
 class BucketAddress:
-    """``s3://bucket/prefix?endpoint=https://...&region=us-east-1&credentials=file:secrets/archive``.
+    """``s3://bucket/prefix?endpoint=https://...&region=us-east-1&credentials=file:secrets/archive&authorities=file:tls/ca.pem``.
 
     ``credentials`` refers to a secret ``ACCESS_KEY:SECRET_KEY``; without it boto3 looks where it always does.
+    ``authorities`` are those of the endpoint's certificate where they are not the machine's.
     """
 
     bucket: str
@@ -217,6 +226,7 @@ class BucketAddress:
     endpoint: str | None = None
     region: str | None = None
     credentials: str | None = None
+    authorities: str | None = None
 
     @classmethod
     def parse(cls, address: str) -> BucketAddress:
@@ -224,14 +234,12 @@ class BucketAddress:
         if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc:
             raise PlaceUnusable("a bucket's address is s3://bucket/prefix, with no credential in it")
         given = parse_qs(parts.query, strict_parsing=bool(parts.query))
-        unknown = set(given) - {"endpoint", "region", "credentials"}
+        unknown = set(given) - set(_SETTINGS)
         if unknown:
             raise PlaceUnusable(
-                f"{', '.join(sorted(unknown))} is unknown in a bucket's address: endpoint, region, credentials"
+                f"{', '.join(sorted(unknown))} is unknown in a bucket's address: {', '.join(_SETTINGS)}"
             )
-        return cls(
-            parts.netloc, parts.path.strip("/"), *(_one(given, n) for n in ("endpoint", "region", "credentials"))
-        )
+        return cls(parts.netloc, parts.path.strip("/"), *(_one(given, n) for n in _SETTINGS))
 
     def client(self, secret: str | None, *, timeout_seconds: float = 10.0) -> Any:
         """A client of boto3, which the extra ``hilum[s3]`` brings. PlaceUnusable when it is not installed."""

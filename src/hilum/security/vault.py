@@ -20,7 +20,10 @@ import httpx2
 import orjson
 
 from hilum.authoring.estate_transport import is_loopback
-from hilum.security.egress import BadAddress, target
+from hilum.security.egress import BadAddress, ResolveNow, system_resolver_now, target
+from hilum.security.egress_blocking import GuardedBlockingTransport
+from hilum.security.egress_http import AnswerTooLarge, why_refused
+from hilum.security.egress_services import ServiceEgress
 from hilum.security.logs import keep_out_of_logs
 from hilum.security.tls import TlsFiles, TlsUnusable, client_tls
 
@@ -98,6 +101,7 @@ class Vault:
         *,
         moment: Callable[[], float] = time.monotonic,
         cache_seconds: float = CACHE_SECONDS,
+        resolve_now: ResolveNow = system_resolver_now,
     ) -> None:
         self._access = access
         self._moment = moment
@@ -114,7 +118,12 @@ class Vault:
         except TlsUnusable as unusable:
             raise VaultUnusable(f"VAULT_CACERT: {unusable}") from None
         # No redirects and no proxy of the environment: the token goes to this address alone.
-        self._http = httpx2.Client(headers=headers, timeout=TIMEOUT_SECONDS, verify=tls, trust_env=False)
+        guard = ServiceEgress(
+            "Vault (VAULT_ADDR)", [target(access.address, ("https", "http"))], resolve_now=resolve_now,
+            max_answer_bytes=MAX_ANSWER_BYTES,
+        )  # fmt: skip
+        transport = GuardedBlockingTransport(guard, tls=tls)
+        self._http = httpx2.Client(headers=headers, timeout=TIMEOUT_SECONDS, transport=transport, trust_env=False)
 
     def read(self, path: str, name: str) -> str:
         """One field of a secret, ``MOUNT/PATH``. Kept values stand in while Vault is away."""
@@ -210,20 +219,16 @@ class Vault:
 
     def _send(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         headers = {"X-Vault-Token": self._token} if self._token is not None else {}
+        content = orjson.dumps(body) if body is not None else None
         try:
-            with self._http.stream(
-                method,
-                self._access.address + path,
-                headers=headers,
-                content=orjson.dumps(body) if body is not None else None,
-            ) as answer:
-                content = b""
-                for chunk in answer.iter_raw():
-                    content += chunk
-                    if len(content) > MAX_ANSWER_BYTES:
-                        raise VaultAway("Vault's answer is too large to be one")
-            return httpx2.Response(answer.status_code, headers=answer.headers, content=content)
+            return self._http.request(method, self._access.address + path, headers=headers, content=content)
+        except AnswerTooLarge:
+            raise VaultAway("Vault's answer is too large to be one") from None
         except httpx2.HTTPError as error:
+            why = why_refused(error)
+            if why is not None:
+                # No other time would be better: the address is one that must not be asked.
+                raise VaultUnusable(why) from None
             raise VaultAway(f"Vault cannot be reached at VAULT_ADDR ({type(error).__name__})") from None
 
 

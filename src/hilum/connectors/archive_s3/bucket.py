@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar
 
-from hilum.audit.places import store_failures
+from hilum.audit.places import store_failures, why_failed
 from hilum.authoring.archive import ArchiveConflict, ArchiveRefused, PackageRef
 from hilum.authoring.failures import Unavailable
 from hilum.model.ledger import DocumentRef
@@ -156,7 +156,7 @@ class ArchiveS3:
             return ArchiveRefused(self._system, f"the bucket {self._bucket} has no Object Lock")
         if code in _DECIDED:
             return ArchiveRefused(self._system, f"the object store refuses: {code}")
-        return Unavailable(self._system, code if code else type(failure).__name__)
+        return Unavailable(self._system, why_failed(failure))
 
 
 def _code(failure: Exception) -> str:

@@ -55,7 +55,7 @@ def _built(keys: str, settings: Mapping[str, Any], data: Path) -> KeyWrapper:
         return resolve_secret(reference, data)
 
     if keys == "vault":
-        return VaultTransit.from_settings(settings, secret)
+        return VaultTransit.from_settings(settings, secret, data)
     found = entry_points(group=GROUP, name=keys)
     if not found:
         known = ", ".join(sorted({"file", "vault", *(e.name for e in entry_points(group=GROUP))}))

@@ -1,7 +1,7 @@
 """Data keys wrapped by HashiCorp Vault or OpenBao: the transit secrets engine over HTTP. The wrapping key never leaves it.
 
 Settings: ``address``, ``key`` (made with ``derived=false``, type ``aes256-gcm96``), ``mount`` (transit), ``token`` (a
-reference), ``namespace``. The token's policy allows ``update`` on ``<mount>/encrypt/<key>``, ``decrypt``, ``keys/<key>/rotate``
+reference), ``namespace``; ``authorities`` (``file:PATH``) of its certificate, ``networks`` in which it may be. The token's policy allows ``update`` on ``<mount>/encrypt/<key>``, ``decrypt``, ``keys/<key>/rotate``
 and ``read`` on ``keys/<key>``; for ``hilum keys rotate --forget`` also ``update`` on ``keys/<key>/config``.
 """
 
@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
+from pydantic import ValidationError
 
+from hilum.authoring.estate_transport import ClientTls, EgressSpec, is_loopback
+from hilum.security.egress import BadAddress, ResolveNow, system_resolver_now, target
+from hilum.security.egress_blocking import GuardedBlockingTransport
+from hilum.security.egress_http import why_refused
+from hilum.security.egress_services import ServiceEgress
 from hilum.security.sealing.wrapping import KeysAway, KeysLost, KeysUnusable
+from hilum.security.tls import TlsUnusable, client_context
 
 _SECONDS = 4.0
+_ANSWER_BYTES = 1_048_576
 
 
 class VaultTransit:
@@ -28,8 +37,15 @@ class VaultTransit:
         self._version = 0
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], secret: Callable[[str], str]) -> VaultTransit:
-        """KeysUnusable when a setting is missing."""
+    def from_settings(
+        cls,
+        settings: Mapping[str, Any],
+        secret: Callable[[str], str],
+        data: Path = Path(),
+        *,
+        resolve_now: ResolveNow = system_resolver_now,
+    ) -> VaultTransit:
+        """KeysUnusable when a setting is missing or is none. ``data`` is where ``file:`` is relative to."""
         try:
             address, key, token = settings["address"], settings["key"], secret(settings["token"])
         except KeyError as missing:
@@ -37,7 +53,26 @@ class VaultTransit:
         headers = {"X-Vault-Token": token, "X-Vault-Request": "true"}
         if "namespace" in settings:
             headers["X-Vault-Namespace"] = settings["namespace"]
-        client = httpx2.Client(base_url=address.rstrip("/") + "/v1/", headers=headers, timeout=_SECONDS)
+        try:
+            where = target(address, ("https", "http"))
+            if not where.secure and not is_loopback(where.host):
+                raise BadAddress("it must begin with https://, for keys do not travel unencrypted")
+            egress = EgressSpec(networks=settings.get("networks", ()))
+            tls = client_context(ClientTls(authorities=settings.get("authorities")), data)
+        except (BadAddress, ValidationError, TlsUnusable) as unusable:
+            why = "networks or authorities are none" if isinstance(unusable, ValidationError) else str(unusable)
+            raise KeysUnusable(f"[protection.settings] for vault: {why}") from None
+        guard = ServiceEgress(
+            "Vault (transit)",
+            [where],
+            networks=egress.ranges(),
+            resolve_now=resolve_now,
+            max_answer_bytes=_ANSWER_BYTES,
+        )
+        client = httpx2.Client(
+            base_url=address.rstrip("/") + "/v1/", headers=headers, timeout=_SECONDS, trust_env=False,
+            transport=GuardedBlockingTransport(guard, tls=tls),
+        )  # fmt: skip
         return cls(client, mount=settings.get("mount", "transit"), key=key)
 
     @property
@@ -83,6 +118,9 @@ class VaultTransit:
         try:
             answer = self._client.request(method, f"{self._mount}/{path}", json=body)
         except httpx2.HTTPError as error:
+            why = why_refused(error)
+            if why is not None:
+                raise KeysUnusable(f"{what}: {why}") from None
             raise KeysAway(f"{what} does not answer ({type(error).__name__}); it is asked again") from None
         if answer.status_code in (429, 500, 502, 503):
             raise KeysAway(f"{what} answers {answer.status_code} (sealed or busy); it is asked again")

@@ -20,6 +20,7 @@ import asyncpg
 
 from hilum.audit.entry import MalformedEntry, at_text, canonical_detail, entry_bytes
 from hilum.authoring.caller import Caller
+from hilum.store.given_rows import GivenRows
 from hilum.store.group_commit import GroupCommit
 from hilum.store.kept_connection import KeptConnection
 
@@ -172,16 +173,16 @@ def _speakable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What is committed with the record of an access, and only with it.
-
-    ``statement`` is SQL that takes an array for each value of ``row``, as ``$7`` and on, one element for each access that
-    is recorded with it.
-    """
+    """What is committed with the record of an access, and only with it: ``statement`` is SQL that selects its rows from
+    ``{given}``, the source of ``rows``; theirs are the parameters from ``$7`` on."""
 
     statement: str
+    rows: GivenRows
     row: tuple[Any, ...]
 
 
+_RECORD_ONE = """SELECT hilum.record_accesses(
+    $1, ARRAY[$2::text], ARRAY[$3::bytea], ARRAY[$4::timestamptz], $5, array_fill($6::int, ARRAY[cardinality($5::text[])]))"""
 _RECORD = "SELECT hilum.record_accesses($1, $2, $3, $4, $5, $6)"
 
 
@@ -224,19 +225,19 @@ class AccessLog:
             # Mostly one or none: what is committed beside is of one kind. What has nothing beside it goes with the first.
             for number, statement in enumerate(statements if statements else [""]):
                 of_it = [a for a in batch if (a.beside.statement == statement if a.beside is not None else number == 0)]
-                await self._commit_with(statement, of_it)
+                await self._commit_together(of_it)
         except Exception as failure:
             log.error("%d accesses could not be recorded: %s", len(batch), type(failure).__name__)
             raise
         return [None] * len(batch)
 
-    async def _commit_with(self, statement: str, batch: Sequence[_Asked]) -> None:
+    async def _commit_together(self, batch: Sequence[_Asked]) -> None:
         """One statement, so one round trip and one commit."""
         subjects: list[str] = []
         entries: list[bytes] = []
         times: list[datetime] = []
         marks: list[str] = []
-        ordinals: list[int] = []
+        ordinals: list[int] = []  # Of which entry each mark is, from 1.
         for asked in batch:
             for record in asked.records:
                 subjects.append(record.subject)
@@ -244,12 +245,20 @@ class AccessLog:
                 times.append(asked.at)
                 marks.extend(record.marks)
                 ordinals.extend([len(entries)] * len(record.marks))
-        beside = [list(column) for column in zip(*(a.beside.row for a in batch if a.beside is not None), strict=True)]
-        sql = f"WITH beside AS ({statement}) {_RECORD}" if statement else _RECORD
+        beside = [asked.beside for asked in batch if asked.beside is not None]
+        one = len(entries) == 1
+        record: list[Any] = [subjects, entries, times, marks, ordinals]
+        if one:
+            record = [subjects[0], entries[0], times[0], marks, 1]
+        sql = _RECORD_ONE if one else _RECORD
+        if beside:
+            given = beside[0].statement.format(given=beside[0].rows.source(len(beside)))
+            sql = f"WITH beside AS ({given}) {sql}"
+            record += GivenRows.arguments([b.row for b in beside])
         async with self._kept as connection:
             if self._shard is None:
                 self._shard = await _own_shard(connection, self._name)
-            await connection.execute(sql, self._shard, subjects, entries, times, marks, ordinals, *beside)
+            await connection.execute(sql, self._shard, *record)
 
     async def close(self) -> None:
         """Wait until everything that was asked is recorded or refused."""

@@ -21,6 +21,7 @@ from hilum.audit.access import Beside
 from hilum.authoring.caller import OPERATIONS
 from hilum.gateway.ports import Sealer
 from hilum.gateway.problems import Headers, Refusal, retry_after
+from hilum.store.given_rows import GivenRows
 from hilum.store.group_commit import GroupCommit
 from hilum.store.kept_connection import KeptConnection
 
@@ -31,11 +32,11 @@ _KEY = re.compile(r"[\x21\x23-\x7e]{1,255}")
 
 _MOST_BATCH = 200
 # Every statement locks rows in one order, so that no two processes ever wait for each other.
+_LEASED = GivenRows("text", "text", "bytea", "bytea", "timestamptz", "timestamptz", "timestamptz")
 _BEGIN = """
     INSERT INTO api_idempotency AS i (caller, operation, key, fingerprint, state, leased_until, created_at, expires_at)
     SELECT u.caller, u.operation, u.key, u.fingerprint, 'running', u.leased_until, u.created_at, u.expires_at
-      FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
-        AS u (caller, operation, key, fingerprint, leased_until, created_at, expires_at)
+      FROM {given} AS u (caller, operation, key, fingerprint, leased_until, created_at, expires_at)
      ORDER BY u.caller, u.operation, u.key
     ON CONFLICT (caller, operation, key) DO UPDATE
        SET fingerprint = excluded.fingerprint, state = 'running', fence = i.fence + 1, status = NULL, headers = NULL,
@@ -48,18 +49,18 @@ _BEGIN = """
 _Wanted = tuple[str, str, bytes, bytes, datetime, datetime, datetime]
 
 # A fence that is not the row's: another process has taken the key over meanwhile, and its answer counts.
+_ANSWERS = ("text", "text", "bytea", "bigint", "smallint", "bytea", "bytea", "bool")
+_KEPT, _KEPT_ALONE = GivenRows(*_ANSWERS, first=7), GivenRows(*_ANSWERS)
 _KEEP = """
+    WITH u (caller, operation, key, fence, status, headers, body, sealed) AS (SELECT * FROM {given} AS given)
     UPDATE api_idempotency AS i
        SET state = 'answered', status = u.status, headers = u.headers, body = u.body, sealed = u.sealed
-      FROM unnest($7::text[], $8::text[], $9::bytea[], $10::bigint[], $11::smallint[], $12::bytea[], $13::bytea[], $14::bool[])
-        AS u (caller, operation, key, fence, status, headers, body, sealed)
-      JOIN (SELECT k.caller, k.operation, k.key, k.fence FROM api_idempotency AS k
-             WHERE (k.caller, k.operation, k.key) IN (SELECT * FROM unnest($7::text[], $8::text[], $9::bytea[]))
-             ORDER BY k.caller, k.operation, k.key FOR UPDATE) AS held USING (caller, operation, key, fence)
+      FROM u JOIN (SELECT k.caller, k.operation, k.key, k.fence FROM api_idempotency AS k
+                    WHERE (k.caller, k.operation, k.key) IN (SELECT u.caller, u.operation, u.key FROM u)
+                    ORDER BY k.caller, k.operation, k.key FOR UPDATE) AS held USING (caller, operation, key, fence)
      WHERE i.caller = u.caller AND i.operation = u.operation AND i.key = u.key AND i.fence = u.fence
        AND i.state = 'running'
 """
-_KEEP_ALONE = re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) - 6}", _KEEP)
 
 
 @dataclass(frozen=True)
@@ -176,14 +177,14 @@ class IdempotencyKeys:
             body = await self._sealer.sealed(body, SEALED_AS, place, self._clock())
         pairs = [(b"content-type", content_type), *headers]
         told = orjson.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in pairs])
-        return Beside(_KEEP, (begun.caller, begun.operation, begun.key, begun.fence, status, told, body, sealed))
+        return Beside(_KEEP, _KEPT, (begun.caller, begun.operation, begun.key, begun.fence, status, told, body, sealed))
 
     async def finish(
         self, begun: Begun, status: int, content_type: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
     ) -> None:
         """Keep an answer by itself: a refusal, which changed nothing."""
         kept = await self.answered(begun, status, content_type, headers, body)
-        await self._pool.execute(_KEEP_ALONE, *([value] for value in kept.row))
+        await self._pool.execute(_KEEP.format(given=_KEPT_ALONE.source(1)), *kept.row)
 
     async def give_back(self, begun: Begun) -> None:
         """The handler ended without an answer worth keeping: a repeat runs it at once."""
@@ -212,7 +213,8 @@ class IdempotencyKeys:
         first = {wanted[:3]: wanted for wanted in reversed(asked)}
         try:
             async with self._kept as connection:
-                rows = await connection.fetch(_BEGIN, *(list(column) for column in zip(*first.values(), strict=True)))
+                sql = _BEGIN.format(given=_LEASED.source(len(first)))
+                rows = await connection.fetch(sql, *GivenRows.arguments(list(first.values())))
         except asyncpg.DataError as refused:
             # A name that no column takes is the trouble of whoever bears it, and of nobody who came at the same time.
             return [refused] if len(asked) == 1 else [fence for one in asked for fence in await self._lease([one])]

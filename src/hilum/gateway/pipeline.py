@@ -113,7 +113,8 @@ class Pipeline:
                 asked.caller = under
             return
         purpose = OPERATIONS if stated is None else stated
-        asked.caller = replace(asked.caller, purpose=purpose)
+        if purpose != asked.caller.purpose:
+            asked.caller = replace(asked.caller, purpose=purpose)
         if asked.caller.kind != PERSON and purpose not in life.agreed.purposes:
             agreed = ", ".join(sorted(life.agreed.purposes))
             detail = f"{asked.caller.actor} is registered at {life.endpoint.spec.name} for {agreed}, not for {purpose}"

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from hilum.authoring.flow import Step
@@ -22,6 +23,9 @@ T = TypeVar("T")
 THREADS = 32
 MOST_WAITING = 4
 """So many requests for each thread may wait for one; more are refused, for they would only wait for their time-out."""
+
+
+_is_async = lru_cache(1024)(inspect.iscoroutinefunction)
 
 
 class OutOfTime(TimeoutError):
@@ -119,7 +123,7 @@ class Handlers:
         """The function's answer. ``OutOfTime`` when it takes longer, ``Overloaded`` when no thread will be free in time."""
         try:
             async with asyncio.timeout(timeout_seconds) as timeout:
-                if inspect.iscoroutinefunction(function):
+                if _is_async(function):
                     return await function(**arguments)
                 deadline = self._loop.time() + timeout_seconds
                 run = ApiRun(self._deliveries, self._book, self._loop, operation=operation, key=key, deadline=deadline)

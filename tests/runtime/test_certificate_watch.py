@@ -14,8 +14,11 @@ import pytest
 from tests.transports.tls.certificates_fixture import Authority
 
 from hilum.app.certificates import configured_certificates
-from hilum.authoring.estate import Estate, Listen, MllpListen, SystemSpec
-from hilum.authoring.estate_transport import HttpDoor, ServerTls
+from hilum.authoring.estate import Estate, Listen, MllpListen, SandboxSpec, SystemSpec
+from hilum.authoring.estate_evidence import EvidenceSpec
+from hilum.authoring.estate_identity import IdentitySpec, IssuerSpec, ServiceSpec
+from hilum.authoring.estate_protection import ProtectionSpec
+from hilum.authoring.estate_transport import ClientTls, HttpDoor, ServerTls
 from hilum.runtime import work_items
 from hilum.runtime.certificates import CertificateWatch, Placed
 from hilum.runtime.overview import read_overview
@@ -189,3 +192,55 @@ def test_every_file_the_estate_names_is_watched(ca, tmp_path, caplog):
     }  # fmt: skip
     assert found["own:tower"].days_left(datetime.now(UTC)) == pytest.approx(50, abs=0.1)
     assert "missing.pem cannot be read" in caplog.text
+
+
+def test_the_clients_certificates_and_every_services_authorities_are_watched_too(ca, tmp_path):
+    own = ca.identity("hilum-at-the-erp", days=20)
+    for source, name in ((own.certificate, "client.pem"), (ca.certificate, "ca.pem")):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    own_tls = {"certificate": "file:client.pem", "key": "file:client.key"}
+    trusting = ClientTls(authorities="file:ca.pem")
+    bucket = "s3://kept/x?endpoint=https://minio.example&authorities=file:ca.pem"
+    estate = Estate(
+        Path("."), "test",
+        identity=IdentitySpec(issuers={"sso": IssuerSpec(url="https://login.example", tls=trusting)}),
+        services={"ap-bot": ServiceSpec(name="ap-bot", jwks_url="https://bot.example/jwks", tls=trusting)},
+        protection=ProtectionSpec(keys="vault", settings={"authorities": "file:ca.pem"}),
+        evidence=EvidenceSpec(publish_to=(bucket,)),
+        systems={
+            "erp": SystemSpec(
+                name="erp", connect={"connector": "tryton", "url": "https://erp.example", "tls": own_tls},
+                sandbox=SandboxSpec(connect={"tls": {**own_tls, "authorities": "file:ca.pem"}}),
+            ),
+            "archive": SystemSpec(name="archive", connect={"connector": "archive_s3", "bucket": bucket}),
+        },
+    )  # fmt: skip
+    found = configured_certificates(estate, tmp_path, {"VAULT_CACERT": str(tmp_path / "ca.pem")})
+    authority = "CN=Lakeshore authority"
+    assert {placed.slot for placed in found} == {
+        "own:erp/connect", "own:erp/sandbox",
+        *(f"authority:{place}/connect:{authority}" for place in ("archive", "evidence", "identity/sso", "protection", "services/ap-bot", "vault")),
+        f"authority:erp/sandbox:{authority}",
+    }  # fmt: skip
+
+
+def test_our_certificate_at_a_system_is_asked_for_before_it_ends(ca, tmp_path, database_url):
+    own = ca.identity("hilum-at-the-erp", days=20)
+    (tmp_path / "client.pem").write_bytes(own.certificate.read_bytes())
+    tls = {"certificate": "file:client.pem", "key": "file:client.key"}
+    spec = SystemSpec(name="erp", connect={"connector": "tryton", "url": "https://erp.example", "tls": tls})
+    estate = Estate(Path("."), "test", systems={"erp": spec})
+
+    async def story(w: World) -> None:
+        watch = CertificateWatch(
+            w.pool, clock=lambda: datetime.now(UTC), configured=lambda: configured_certificates(estate, tmp_path)
+        )
+        await watch.run_once()
+        (title,) = await w.items()
+        assert title.startswith("The certificate own:erp/connect ends on")
+        renewed = ca.identity("hilum-at-the-erp", days=400, file="renewed")
+        (tmp_path / "client.pem").write_bytes(renewed.certificate.read_bytes())
+        await watch.run_once()
+        assert await w.items() == []
+
+    play(database_url, story)

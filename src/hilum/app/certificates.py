@@ -1,11 +1,17 @@
-"""Which certificates an installation has: those of its doors and connectors, read from the files the estate names."""
+"""Which certificates an installation has: those of its doors, of its connectors and of the services it relies on.
+
+Read from the files that the estate names, and from the one that ``VAULT_CACERT`` names.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+from hilum.audit.places import BucketAddress
 from hilum.authoring.estate import Estate
 from hilum.authoring.estate_transport import ClientTls
 from hilum.runtime.certificates import Placed
@@ -14,10 +20,15 @@ from hilum.security.certificates import CertificateUnreadable, read_file
 log = logging.getLogger(__name__)
 
 
-def configured_certificates(estate: Estate, data: Path) -> Sequence[Placed]:
-    """Every certificate of every file that the estate names for TLS. One that cannot be read is logged and left out."""
+def configured_certificates(
+    estate: Estate, data: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Sequence[Placed]:
+    """Every certificate of every file that is named for TLS. One that cannot be read is logged and left out."""
     found: dict[str, Placed] = {}
-    for place, role, reference in _files(estate):
+    files = [*_files(estate), *_services(estate)]
+    if environment.get("VAULT_CACERT"):
+        files.append(("vault/connect", "authority", environment["VAULT_CACERT"]))
+    for place, role, reference in files:
         try:
             certificates = read_file(data / reference.removeprefix("file:"))
         except CertificateUnreadable as unreadable:
@@ -44,9 +55,39 @@ def _files(estate: Estate) -> Iterator[tuple[str, str, str]]:
             yield f"{name}/mllp", "own", listen.certificate
             if listen.client_ca is not None:
                 yield f"{name}/mllp", "authority", listen.client_ca
-        if spec.connect.get("tls") is not None:
-            client = ClientTls.model_validate(spec.connect["tls"])
-            if client.certificate is not None:
-                yield f"{name}/connect", "own", client.certificate
-            if client.authorities is not None:
-                yield f"{name}/connect", "authority", client.authorities
+        yield from _client(f"{name}/connect", spec.connect.get("tls"))
+        if spec.sandbox is not None:
+            yield from _client(f"{name}/sandbox", spec.sandbox.connect.get("tls"))
+        if spec.connect.get("connector") == "archive_s3":
+            yield from _store(f"{name}/connect", spec.connect["bucket"])
+
+
+def _services(estate: Estate) -> Iterator[tuple[str, str, str]]:
+    """The same for identity providers, programs that publish keys, Vault's transit engine and places of published heads."""
+    yield from _client("identity/connect", estate.identity.tls)
+    for name, issuer in estate.identity.issuers.items():
+        yield from _client(f"identity/{name}/connect", issuer.tls)
+    for name, service in estate.services.items():
+        yield from _client(f"services/{name}/connect", service.tls)
+    authorities = estate.protection.settings.get("authorities")
+    if estate.protection.keys == "vault" and isinstance(authorities, str):
+        yield "protection/connect", "authority", authorities
+    for place in estate.evidence.publish_to:
+        if place.startswith("s3:"):
+            yield from _store("evidence/connect", place)
+
+
+def _client(place: str, given: ClientTls | Mapping[str, Any] | None) -> Iterator[tuple[str, str, str]]:
+    if given is None:
+        return
+    tls = ClientTls.model_validate(given)
+    if tls.certificate is not None:
+        yield place, "own", tls.certificate
+    if tls.authorities is not None:
+        yield place, "authority", tls.authorities
+
+
+def _store(place: str, address: str) -> Iterator[tuple[str, str, str]]:
+    authorities = BucketAddress.parse(address).authorities
+    if authorities is not None:
+        yield place, "authority", authorities

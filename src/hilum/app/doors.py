@@ -65,6 +65,15 @@ def unready_doors(estate: Estate, data: Path) -> list[str]:
                 client_context(ClientTls.model_validate(spec.connect["tls"]), data)
             except (TlsUnusable, SecretUnusable) as unusable:
                 problems.append(f"system {name}: {unusable}")
+    services = {f"identity provider {name}": issuer.tls for name, issuer in estate.identity.issuers.items()}
+    services |= {f"service {name}": service.tls for name, service in estate.services.items()}
+    services["the embedded issuer"] = estate.identity.tls
+    for name, client in services.items():
+        if client is not None:
+            try:
+                client_context(client, data)
+            except (TlsUnusable, SecretUnusable) as unusable:
+                problems.append(f"{name}: {unusable}")
     return problems
 
 

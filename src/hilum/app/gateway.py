@@ -42,6 +42,7 @@ from hilum.gateway.usage import EVERY_SECONDS, Usage
 from hilum.masterdata.book import CrosswalkBook
 from hilum.runtime.allowances import Allowances
 from hilum.runtime.breakers import Breakers, follow
+from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.connections import Connections
 from hilum.runtime.deliveries import Deliveries
 from hilum.runtime.intake import Intake
@@ -69,8 +70,9 @@ async def open_gateway(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     later = _Later()
     # Bound first: the issuer's name is its address, which a free port only has once it is taken.
     served = await serve(later, host, told.port, tls=tls)
-    identity = await open_identity(estate, pool, told.data, url=served.url + IDENTITY_PATH)
-    parts = _Parts(told, estate, pool, protection, identity)
+    certificates = CertificateWatch(pool, clock=now)
+    identity = await open_identity(estate, pool, told.data, url=served.url + IDENTITY_PATH, saw=certificates.presented)
+    parts = _Parts(told, estate, pool, protection, identity, certificates)
     await parts.open()
     later.app = parts.door
     ready(told, {"address": f"{served.url}/"})
@@ -105,16 +107,25 @@ class _Parts:
     """Everything that this process keeps open."""
 
     def __init__(
-        self, told: Serve, estate: Estate, pool: asyncpg.Pool, protection: Protection, identity: Identity
+        self,
+        told: Serve,
+        estate: Estate,
+        pool: asyncpg.Pool,
+        protection: Protection,
+        identity: Identity,
+        certificates: CertificateWatch,
     ) -> None:
         self._pool = pool
+        self._certificates = certificates
         self._health_at = 0.0
         self._healthy = False
         key = door_key(told.data)
         decisions = Decisions(Policies(estate.policies))
         cursors = Cursors(key, os.urandom)
         self._allowances = Allowances(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
-        self._connections: Connections = connect(estate, told.data, leases=self._allowances.leases)
+        self._connections: Connections = connect(
+            estate, told.data, certificates.presented, leases=self._allowances.leases
+        )
         self._breakers = Breakers(pool, clock=now, rng=random.Random())
         deliveries = Deliveries(
             pool, self._connections, self._breakers, protection,
@@ -167,6 +178,7 @@ class _Parts:
 
         loops = {
             "usage": (self._usage.write, EVERY_SECONDS),
+            "systems' certificates": (self._certificates.keep_seen, 10.0),
             "crosswalks": (refresh, 2.0),
             "idempotency keys": (self._keys.forget_expired, 600.0),
             "idle allowances": (self._allowances.forget_idle, 3600.0),

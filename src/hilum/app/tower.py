@@ -10,6 +10,8 @@ from hilum.app.doors import http_door
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate
+from hilum.runtime.certificates import CertificateWatch
+from hilum.runtime.loops import standing
 from hilum.security.policies import Policies
 from hilum.transports.http import serve
 
@@ -21,11 +23,16 @@ async def serve_tower(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asy
 
     protection = await protection_of(told, estate, pool)
     host, tls = http_door(estate, "tower", told.data)
-    opened = open_people(estate, pool, told.data, Policies(estate.policies), process=told.name)
+    certificates = CertificateWatch(pool, clock=now)
+    opened = open_people(
+        estate, pool, told.data, Policies(estate.policies), process=told.name, saw=certificates.presented
+    )
+    noting = asyncio.create_task(standing("providers' certificates", certificates.keep_seen, every_seconds=10.0))
     app = tower_app(pool, estate, now, people=opened.people, tokens=protection.sealer, protection=protection)
     door = await serve(app, host, told.port, tls=tls)
     await opened.people.reached_at(door.url)
     ready(told, {"address": f"{door.url}/"})
     await stop.wait()
     await door.stop()
+    noting.cancel()
     await opened.close()

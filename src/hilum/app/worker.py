@@ -49,7 +49,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     )
     protection = await protection_of(told, estate, pool)
     certificates = CertificateWatch(
-        pool, clock=now, configured=lambda: configured_certificates(estate, told.data),
+        pool, clock=now, configured=lambda: configured_certificates(estate, told.data, os.environ),
         owner=estate.queues.get("integration", ""),
     )  # fmt: skip
     publisher = publisher_of(pool, estate, told.data, signer, watch, certificates.presented)

@@ -37,7 +37,7 @@ class FinancialMovement(BaseModel):
     cost_centre: str = ""
     claim: str = Field(default="", description="The provider's claim number; protected.")
     line: str = Field(default="", description="Where in its source it stands: claim 3, service 2, adjustment 1.")
-    amount: Decimal
+    amount: Decimal = Field(max_digits=16, decimal_places=2)
 
 
 @dataclass(frozen=True)

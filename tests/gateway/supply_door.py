@@ -169,7 +169,8 @@ async def supply_door(
     await intake.start()
     handlers = Handlers(deliveries, book, threads=8)
     usage = Usage(pool, clock=clock, registry=CollectorRegistry())
-    decisions = Decisions(point if point is not None else Policies({"policies/supply.cedar": POLICIES}))
+    policies = point if point is not None else Policies({"policies/supply.cedar": POLICIES})
+    decisions = Decisions(policies)
     cursors = Cursors(key, os.urandom)
     accesses = AccessLog(pool, name, clock=clock)
     stages = Stages(
@@ -184,7 +185,7 @@ async def supply_door(
         accesses=accesses,
         grants=BreakGlassGrants(pool, clock=clock),
         incidents=Incidents(pool, estate, usage, clock=clock),
-        platform=OwnPlatform(pool, estate, intake, clock=clock),
+        platform=OwnPlatform(pool, estate, intake, policies=policies, clock=clock),
         clock=clock,
         token=os.urandom,
         stale=StaleMemory(clock=clock, longest_seconds=60),

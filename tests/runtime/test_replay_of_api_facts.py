@@ -17,11 +17,12 @@ from hilum.gateway.platform import OwnPlatform
 from hilum.runtime.dispatch import Dispatcher
 from hilum.runtime.intake import Intake
 from hilum.runtime.replay import Replayer
+from hilum.security.policies import Policies
 
 
 async def taken_in(w: World, usage: str = "U-1", quantity: int = 2) -> Submitted:
     """As the mobile API takes in what a nurse scanned."""
-    platform = OwnPlatform(w.pool, w.estate, w.intake, clock=w.clock)
+    platform = OwnPlatform(w.pool, w.estate, w.intake, policies=Policies({}), clock=w.clock)
     return await platform.submit(Used(usage=usage, quantity=quantity), source="mobile", actor="person:nina")
 
 
@@ -93,7 +94,7 @@ def test_a_copy_is_replayed_as_what_it_is_a_copy_of_and_also_when_that_is_past_i
 
 def test_an_api_that_is_called_like_a_system_is_no_sender_of_its_messages(database_url: str) -> None:
     async def story(w: World) -> None:
-        platform = OwnPlatform(w.pool, w.estate, w.intake, clock=w.clock)
+        platform = OwnPlatform(w.pool, w.estate, w.intake, policies=Policies({}), clock=w.clock)
         fact = await platform.submit(Used(usage="U-7", quantity=1), source="ehr", actor="person:nina")
         assert await w.arrives("U-8") == ["accepted"]
         job = await w.ask(dry_run=True, system="ehr")
@@ -141,7 +142,7 @@ def test_what_the_store_cannot_keep_is_refused_to_the_caller_and_not_said_to_be_
             intake = Intake(w.pool, await protection_for(w.pool, known, w.clock), name="gateway", clock=w.clock)
             await intake.start()
             try:
-                platform = OwnPlatform(w.pool, known, intake, clock=w.clock)
+                platform = OwnPlatform(w.pool, known, intake, policies=Policies({}), clock=w.clock)
                 with pytest.raises(InvalidData) as refused:
                     await platform.submit(Noted(number="N\x001"), source="mobile", actor="person:nina")
                 assert "N\x00" not in str(refused.value)

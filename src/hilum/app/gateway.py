@@ -120,7 +120,8 @@ class _Parts:
         self._health_at = 0.0
         self._healthy = False
         key = door_key(told.data)
-        decisions = Decisions(Policies(estate.policies))
+        policies = Policies(estate.policies)
+        decisions = Decisions(policies)
         cursors = Cursors(key, os.urandom)
         self._allowances = Allowances(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
         self._connections: Connections = connect(
@@ -151,7 +152,7 @@ class _Parts:
             accesses=self._accesses,
             grants=BreakGlassGrants(pool, clock=now),
             incidents=Incidents(pool, estate, self._usage, clock=now),
-            platform=OwnPlatform(pool, estate, self._intake, clock=now),
+            platform=OwnPlatform(pool, estate, self._intake, policies=policies, clock=now),
             clock=now,
             token=os.urandom,
             stale=StaleMemory(clock=now, longest_seconds=longest),

@@ -41,6 +41,10 @@ class Platform(Protocol):
     @property
     def estate(self) -> Estate: ...
 
+    @property
+    def policies(self) -> Any:
+        """The ``hilum.security.policies.Policies`` by which this door decides; there is no second set of them."""
+
     def now(self) -> datetime:
         """The platform's clock, in UTC."""
 

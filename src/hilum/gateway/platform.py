@@ -25,6 +25,7 @@ from hilum.runtime.reception import (
     ordering_of,
     prepare,
 )
+from hilum.security.decisions import PolicyPoint
 
 T = TypeVar("T")
 
@@ -32,10 +33,19 @@ T = TypeVar("T")
 class OwnPlatform:
     """``intake`` writes a shard of this process's own; it is started and stopped by whoever made it."""
 
-    def __init__(self, pool: asyncpg.Pool, estate: Estate, intake: Intake, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        estate: Estate,
+        intake: Intake,
+        *,
+        policies: PolicyPoint,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._pool = pool
         self._estate = estate
         self._intake = intake
+        self._policies = policies
         self._clock = clock
         self._loop = asyncio.get_running_loop()
 
@@ -46,6 +56,10 @@ class OwnPlatform:
     @property
     def estate(self) -> Estate:
         return self._estate
+
+    @property
+    def policies(self) -> PolicyPoint:
+        return self._policies
 
     def now(self) -> datetime:
         return self._clock()

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import Field
 
 from hilum.authoring import Api, Contract, Created, Example, Financial, Page, PageRequest, Problem
 from hilum.authoring.caller import Caller
-from hilum.authoring.estate import Estate
 from hilum.authoring.platform import Platform
 from hilum.model.where import Where
 from hilum.runtime.approval_desk import go_on
 from hilum.runtime.approvals import Approval as Kept
 from hilum.runtime.approvals import ApprovalRefused, Names, decide, read, request
-from hilum.security.policies import Policies
 from hilum.store.where_sql import sql_condition
 
 approvals = Api("approvals")
@@ -169,7 +165,7 @@ async def decide_approval(id: int, body: ApprovalDecision, caller: Caller, platf
         async with platform.pool.acquire() as connection, connection.transaction():
             decided = await decide(
                 connection, id, caller=caller, approves=body.decision == "approve", digest=body.digest,
-                policies=_policies(platform.estate), names=Names(platform.estate), now=now, reason=body.reason,
+                policies=platform.policies, names=Names(platform.estate), now=now, reason=body.reason,
             )  # fmt: skip
             if decided.state != "open":
                 await go_on(connection, decided, now=now, actor=caller.actor)
@@ -201,13 +197,3 @@ def _told(approval: Kept, now: datetime) -> Approval:
             "approved_by": approval.approved_by,
         }
     )  # fmt: skip
-
-
-@lru_cache(maxsize=4)
-def _made(texts: bytes) -> Policies:
-    return Policies(orjson.loads(texts))
-
-
-def _policies(estate: Estate) -> Policies:
-    """The estate's policies; reading them takes milliseconds, so they are kept for as long as their texts are the same."""
-    return _made(orjson.dumps(dict(estate.policies)))

@@ -234,7 +234,8 @@ async def whole_door(url: str, keys: Path) -> tuple[Door, str]:
     await revocations.run_once()
     handlers = Handlers(deliveries, CrosswalkBook(pool, now, ZoneInfo("UTC")))
     usage = Usage(pool, clock=now)
-    decisions = Decisions(Policies(load_estate(LAKESHORE).policies))
+    policies = Policies(load_estate(LAKESHORE).policies)
+    decisions = Decisions(policies)
     cursors = Cursors(b"k" * 32, os.urandom)
     admission = Admission(monotonic=time.monotonic, rng=random.Random())
     jwks: dict[str, Any] = KeySet([key]).as_dict(private=False)
@@ -250,7 +251,9 @@ async def whole_door(url: str, keys: Path) -> tuple[Door, str]:
         accesses=AccessLog(pool, "bench", clock=now),
         grants=BreakGlassGrants(pool, clock=now),
         incidents=Incidents(pool, estate, usage, clock=now),
-        platform=OwnPlatform(pool, estate, Intake(pool, protection, name="bench", clock=now), clock=now),
+        platform=OwnPlatform(
+            pool, estate, Intake(pool, protection, name="bench", clock=now), policies=policies, clock=now
+        ),
         clock=now,
         token=os.urandom,
     )

@@ -28,7 +28,7 @@ from hilum.runtime.evidence_desk import EvidenceDesk
 from hilum.security.certificates import Certificate
 from hilum.security.egress_objects import guard_store, store_egress
 from hilum.security.egress_services import MAX_ANSWER_BYTES
-from hilum.security.secrets import resolve_secret
+from hilum.security.renewing import Secret
 from hilum.security.tls import client_context
 
 Saw = Callable[[str, str, Certificate], None]
@@ -82,8 +82,8 @@ AT_HOME: dict[str, BuildAtHome] = {
 _PACKAGE_BYTES = 1024 * 1024 * 1024
 
 
-def _secret_of(address: BucketAddress, data: Path) -> str | None:
-    return None if address.credentials is None else resolve_secret(address.credentials, data)
+def _secret_of(address: BucketAddress, data: Path) -> Callable[[], str] | None:
+    return None if address.credentials is None else Secret(address.credentials, data).now_or_kept
 
 
 def _guarded(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from hilum.app.archive import AT_HOME, Home
 from hilum.app.told import now
 from hilum.authoring.estate import Estate, SystemSpec
@@ -26,7 +28,7 @@ from hilum.runtime.residency import ResidencyGuard
 from hilum.security.certificates import Certificate
 from hilum.security.egress import BadAddress, Egress, Target, plain_host, target
 from hilum.security.egress_http import GuardedTransport
-from hilum.security.secrets import resolve_secret
+from hilum.security.renewing import Renewing, Secret
 from hilum.security.tls import client_context
 from hilum.transports.mllp import MllpClient
 
@@ -45,55 +47,62 @@ class Way:
     announcements: Announcements = field(default_factory=Announcements)
     beside: Way | None = None  # To the system's second interface, where it has one.
 
-    def http(self, connections: int = 16) -> Listening:
-        guarded = GuardedTransport(self.egress, tls=self.tls, name=self.server_name, connections=connections)
-        return Listening(guarded, self.announcements)
+    def http(self, secret: Secret | None = None, connections: int = 16) -> Listening:
+        """With a ``secret``, its newest value is the bearer token of every request, whatever the connector says."""
+        way: httpx2.AsyncBaseTransport = GuardedTransport(
+            self.egress, tls=self.tls, name=self.server_name, connections=connections
+        )
+        return Listening(way if secret is None else Renewing(way, secret), self.announcements)
 
 
-Build = Callable[[SystemSpec, Mapping[str, Any], Callable[[str], str], Way], Any]
+Build = Callable[[SystemSpec, Mapping[str, Any], Callable[[str], Secret], Way], Any]
 
 
-def _tryton(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+def _tryton(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], Secret], way: Way) -> Any:
+    key = secret(connect["credentials"])
     return TrytonErp(
-        connect["url"], connect["database"], secret(connect["credentials"]), timeout_seconds=spec.policy.timeout_seconds,
-        system=spec.name, transport=way.http(),
+        connect["url"], connect["database"], key.now(), timeout_seconds=spec.policy.timeout_seconds,
+        system=spec.name, transport=way.http(key),
     )  # fmt: skip
 
 
-def _inventory(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+def _inventory(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], Secret], way: Way) -> Any:
+    token = secret(connect["token"])
     return InventoryRest(
-        connect["url"], secret(connect["token"]), timeout_seconds=spec.policy.timeout_seconds, transport=way.http()
+        connect["url"], token.now(), timeout_seconds=spec.policy.timeout_seconds, transport=way.http(token)
     )
 
 
-def _billing(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+def _billing(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], Secret], way: Way) -> Any:
     client = MllpClient(
         way.target.host, way.target.port, system=spec.name, ack_timeout_seconds=spec.policy.timeout_seconds,
         ssl=way.tls, server_hostname=way.server_name, egress=way.egress,
     )  # fmt: skip
     accounts = None
     if way.beside is not None:
+        token = secret(connect["token"])
         accounts = BillingAccounts(
-            connect["rest"], secret(connect["token"]), spec.policy.timeout_seconds, system=spec.name,
-            transport=way.beside.http(),
+            connect["rest"], token.now(), spec.policy.timeout_seconds, system=spec.name,
+            transport=way.beside.http(token),
         )  # fmt: skip
     return BillingHl7(
         client.exchange, clock=now, ping=client.ping, close=client.close, accounts=accounts, system=spec.name
     )
 
 
-def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+def _http_feed(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], Secret], way: Way) -> Any:
     return HttpFeed(
         connect["url"], connections=spec.policy.concurrency, timeout_seconds=spec.policy.timeout_seconds,
         tls=way.tls, egress=way.egress, server_name=way.server_name,
     )  # fmt: skip
 
 
-def _payer(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], str], way: Way) -> Any:
+def _payer(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str], Secret], way: Way) -> Any:
+    token = secret(connect["token"])
     return PayerX12(
-        connect["url"], secret(connect["token"]), sender=_edi_address(connect["sender"]),
+        connect["url"], token.now(), sender=_edi_address(connect["sender"]),
         receiver=_edi_address(connect["receiver"]), asker=connect["asker"], clock=now,
-        timeout_seconds=spec.policy.timeout_seconds, system=spec.name, transport=way.http(),
+        timeout_seconds=spec.policy.timeout_seconds, system=spec.name, transport=way.http(token),
     )  # fmt: skip
 
 
@@ -145,8 +154,8 @@ def connect(
     With ``leases`` the rate of each system's policy is kept by all processes together, else by this one alone.
     """
 
-    def secret(reference: str) -> str:
-        return resolve_secret(reference, data)
+    def secret(reference: str) -> Secret:
+        return Secret(reference, data)
 
     made = {}
     for name, spec in estate.systems.items():

@@ -13,7 +13,7 @@ newest listed first::
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -241,25 +241,50 @@ class BucketAddress:
             )
         return cls(parts.netloc, parts.path.strip("/"), *(_one(given, n) for n in _SETTINGS))
 
-    def client(self, secret: str | None, *, timeout_seconds: float = 10.0) -> Any:
-        """A client of boto3, which the extra ``hilum[s3]`` brings. PlaceUnusable when it is not installed."""
+    def client(self, secret: str | Callable[[], str] | None, *, timeout_seconds: float = 10.0) -> Any:
+        """A client of boto3, which the extra ``hilum[s3]`` brings. PlaceUnusable when it is not installed.
+
+        A ``secret`` that is called is asked before each request is signed: what was changed is used from then on.
+        """
         try:
             import boto3
             from botocore.config import Config
         except ModuleNotFoundError as missing:
             raise PlaceUnusable("an object store needs the extra s3: pip install 'hilum[s3]'") from missing
-        keys: dict[str, str] = {}
+        session = boto3.session.Session()
         if secret is not None:
-            access, colon, key = secret.partition(":")
-            if not colon:
-                raise PlaceUnusable(f"the secret {self.credentials} is not of the form ACCESS_KEY:SECRET_KEY")
-            keys = {"aws_access_key_id": access, "aws_secret_access_key": key}
+            session = boto3.session.Session(botocore_session=_signing_by(lambda: self._pair(secret)))
         settings = Config(
             connect_timeout=timeout_seconds, read_timeout=timeout_seconds, retries={"total_max_attempts": 1}
         )
-        return boto3.client(
-            "s3", endpoint_url=self.endpoint, region_name=self.region or "us-east-1", config=settings, **keys
-        )
+        return session.client("s3", endpoint_url=self.endpoint, region_name=self.region or "us-east-1", config=settings)
+
+    def _pair(self, secret: str | Callable[[], str]) -> tuple[str, str]:
+        access, colon, key = (secret if isinstance(secret, str) else secret()).partition(":")
+        if not colon:
+            raise PlaceUnusable(f"the secret {self.credentials} is not of the form ACCESS_KEY:SECRET_KEY")
+        return access, key
+
+
+def _signing_by(pair: Callable[[], tuple[str, str]]) -> Any:
+    """A session of botocore that signs each request by what ``pair`` gives then."""
+    from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, ReadOnlyCredentials
+    from botocore.session import Session
+
+    class Given(Credentials):  # type: ignore[misc]
+        def get_frozen_credentials(self) -> Any:
+            access, key = pair()
+            return ReadOnlyCredentials(access, key, None)
+
+    class Provider(CredentialProvider):  # type: ignore[misc]
+        METHOD = "hilum"
+
+        def load(self) -> Any:
+            return Given(*pair(), method=self.METHOD)
+
+    session = Session()
+    session.register_component("credential_provider", CredentialResolver([Provider()]))
+    return session
 
 
 def _one(given: dict[str, list[str]], name: str) -> str | None:

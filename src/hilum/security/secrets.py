@@ -39,12 +39,15 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
-def resolve_secret(reference: str, base: Path, environment: Mapping[str, str] = os.environ) -> str:
+def resolve_secret(
+    reference: str, base: Path, environment: Mapping[str, str] = os.environ, *, fresh: bool = False
+) -> str:
     """The value behind ``file:PATH`` (relative to ``base``), ``env:NAME`` or ``vault:MOUNT/PATH#FIELD``, without one
     trailing newline.
 
     ``SecretMissing`` when there is none; ``SecretUnusable`` when it is empty, is no text, lies in a file that every user
-    of the machine can read or change, or in a Vault that does not give it to us. From then on it is masked in logs.
+    of the machine can read or change, or in a Vault that does not give it to us. From then on it is masked in logs. ``fresh``
+    asks Vault also for what was read a moment ago.
     """
     match = _REFERENCE.fullmatch(reference)
     if match is None:
@@ -59,7 +62,7 @@ def resolve_secret(reference: str, base: Path, environment: Mapping[str, str] = 
             raise SecretMissing(f"{reference}: the environment variable is not set; set it for this process")
         value = found
     elif kind == "vault":
-        value = _ask_vault(reference, match["path"], match["field"], environment)
+        value = _ask_vault(reference, match["path"], match["field"], environment, fresh)
     else:
         value = _read(reference, base / rest)
     value = value.removesuffix("\n").removesuffix("\r")
@@ -69,7 +72,7 @@ def resolve_secret(reference: str, base: Path, environment: Mapping[str, str] = 
     return value
 
 
-def _ask_vault(reference: str, path: str, field: str, environment: Mapping[str, str]) -> str:
+def _ask_vault(reference: str, path: str, field: str, environment: Mapping[str, str], fresh: bool) -> str:
     """From Vault; one client for each way of access, which keeps what it read for a while."""
     # Imported where it is used: most installations have no Vault, and an HTTP client takes a terminal command its time.
     from hilum.security.vault import Vault, VaultAccess, VaultMissing, VaultUnusable
@@ -80,7 +83,7 @@ def _ask_vault(reference: str, path: str, field: str, environment: Mapping[str, 
             vault = _vaults.get(access)
             if vault is None:
                 vault = _vaults[access] = Vault(access)
-        return vault.read(path, field)
+        return vault.read(path, field, fresh=fresh)
     except VaultMissing as missing:
         raise SecretMissing(f"{reference}: {missing}") from None
     except VaultUnusable as unusable:

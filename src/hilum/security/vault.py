@@ -125,11 +125,11 @@ class Vault:
         transport = GuardedBlockingTransport(guard, tls=tls)
         self._http = httpx2.Client(headers=headers, timeout=TIMEOUT_SECONDS, transport=transport, trust_env=False)
 
-    def read(self, path: str, name: str) -> str:
-        """One field of a secret, ``MOUNT/PATH``. Kept values stand in while Vault is away."""
+    def read(self, path: str, name: str, *, fresh: bool = False) -> str:
+        """One field of a secret, ``MOUNT/PATH``. Kept values stand in while Vault is away. ``fresh``: not what is kept."""
         with self._lock:
             kept = self._kept.get(path)
-            if kept is None or kept.until <= self._moment():
+            if kept is None or fresh or kept.until <= self._moment():
                 try:
                     kept = self._kept[path] = self._fetch(path)
                 except VaultAway as away:

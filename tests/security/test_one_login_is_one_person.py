@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 from tests.security.duties import NOON, Records, somebody
@@ -14,6 +15,7 @@ from hilum.audit.access import READ, Access, recorded
 from hilum.audit.entry import Entry
 from hilum.authoring.caller import Actor, Caller
 from hilum.authoring.estate import Estate
+from hilum.identity import service_keys
 from hilum.runtime import approvals, break_glass, legal_holds
 from hilum.runtime.approvals import Approval, ApprovalRefused, Names, payload_digest
 from hilum.runtime.break_glass import BreakGlassRefused
@@ -122,6 +124,24 @@ def test_one_login_is_one_voice_of_a_quorum(duties: Duties) -> None:
         duties.decides(at_terminal("ops", CHRIS), asked)
     assert duties.decides(at_terminal("ops", BEN), asked).state == "open", "saying it again changes nothing"
     assert duties.decides(at_terminal("chris", CHRIS), asked).state == "approved"
+
+
+def test_who_registered_a_programs_key_does_not_approve_what_the_program_asks_for(duties: Duties) -> None:
+    """They may hold its private half, and would ask as the program what they then approve as themselves."""
+    ben = at_terminal("chris", BEN)
+
+    async def registered(connection: asyncpg.Connection) -> None:
+        await service_keys.register(
+            connection, "ap-bot", service_keys.new_pair()[1], name="robot.pem", now=NOON, by=ben.actor,
+            behind=duties.names.behind_caller(ben),
+        )  # fmt: skip
+
+    duties.records.do(registered)
+    asked = duties.asks(Caller("service", "ap-bot", roles=frozenset({"ap-analyst"}), facilities=ANA.facilities))
+    for caller in (BEN, CHRIS, ANA, at_terminal("ben", somebody("dora", "ap-analyst"))):
+        with pytest.raises(ApprovalRefused, match="has a part in it"):
+            duties.decides(caller, asked)
+    assert duties.decides(somebody("dora", "ap-analyst"), asked).state == "approved"
 
 
 def test_who_broke_the_glass_as_somebody_else_does_not_review_it(duties: Duties) -> None:

@@ -247,18 +247,18 @@ class AccessLog:
                 ordinals.extend([len(entries)] * len(record.marks))
         beside = [asked.beside for asked in batch if asked.beside is not None]
         one = len(entries) == 1
-        record: list[Any] = [subjects, entries, times, marks, ordinals]
+        values: list[Any] = [subjects, entries, times, marks, ordinals]
         if one:
-            record = [subjects[0], entries[0], times[0], marks, 1]
+            values = [subjects[0], entries[0], times[0], marks, 1]
         sql = _RECORD_ONE if one else _RECORD
         if beside:
             given = beside[0].statement.format(given=beside[0].rows.source(len(beside)))
             sql = f"WITH beside AS ({given}) {sql}"
-            record += GivenRows.arguments([b.row for b in beside])
+            values += GivenRows.arguments([b.row for b in beside])
         async with self._kept as connection:
             if self._shard is None:
                 self._shard = await _own_shard(connection, self._name)
-            await connection.execute(sql, self._shard, *record)
+            await connection.execute(sql, self._shard, *values)
 
     async def close(self) -> None:
         """Wait until everything that was asked is recorded or refused."""

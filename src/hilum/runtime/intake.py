@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 import asyncpg
@@ -22,6 +23,7 @@ from hilum.runtime.fault_points import point
 from hilum.runtime.reception import ACCEPTED, DUPLICATE, REFUSED, PreparedEvent, Problem, Reception
 from hilum.security.sealing.protected import Protection
 from hilum.store import sealed_places
+from hilum.store.kept_connection import is_lost
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,47 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 UNSTORABLE = "a value is too long to be searched by, or has a character that no text may have (NUL)"
 _UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
-_ACCEPT = "SELECT accept_batch(" + ", ".join(f"${n}" for n in range(1, 38)) + ")"
+
+def _statement() -> str:
+    """The call of ``accept_batch``, cheap to fill.
+
+    asyncpg asks of every element of every array whether it is an array itself, which was an eighth of what a message cost.
+    So numbers that follow each other and times that are all the same are made where they are needed, the other numbers are
+    sent as one text, and a column that has the same value in every row (system, type, status; all of them when a message
+    comes alone) as that one value.
+    """
+    number = count(9)
+
+    def of_same(rows: str, *types: str) -> list[str]:
+        return [
+            f"coalesce(${next(number)}::{kind}[], array_fill(${next(number)}::{kind}, ARRAY[{rows}::int]))"
+            for kind in types
+        ]
+
+    def numbers(kind: str) -> str:
+        return f"${next(number)}::text::{kind}[]"
+
+    def following(last: str, rows: str) -> str:
+        return f"ARRAY(SELECT generate_series({last}::bigint - {rows}::int + 1, {last}::bigint))"
+
+    def at(rows: str) -> str:
+        return f"array_fill($8::timestamptz, ARRAY[{rows}::int])"
+
+    messages, events, keys, facts = "$5", "$6", "$7", f"${next(number)}"
+    return "SELECT accept_batch(" + ", ".join(
+        [
+            "$1", "$2", "$3", "$4", "$1",
+            following("$3", messages), at(messages), *of_same(messages, *["text"] * 8, "bytea", "bytea"),
+            following("$4", events), at(events), *of_same(events, "text"), numbers("smallint"),
+            *of_same(events, "text", "text"), numbers("bigint"), *of_same(events, "text", "text", "bytea"),
+            *of_same(facts, "bytea"), numbers("bigint"), *of_same(facts, "bytea"),
+            *of_same(keys, "text", "text", "text"), at(keys),
+            *of_same(messages, "text", "bytea"), "$8",
+        ]
+    ) + ")"  # fmt: skip
+
+
+_ACCEPT = _statement()
 
 
 class ShardLost(RuntimeError):
@@ -69,13 +111,13 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Rows:
-    """The arguments of ``accept_batch``, column by column."""
+    """What ``accept_batch`` stores, row by row. Messages and events have the numbers up to ``message_seq`` and ``event_seq``."""
 
-    messages: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(12)])
-    events: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(10)])
-    facts: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(3)])
-    keys: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(4)])
-    audit: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(2)])
+    messages: list[tuple[Any, ...]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    facts: list[tuple[bytes, int, bytes | None]] = field(default_factory=list)
+    keys: list[tuple[str, str, str]] = field(default_factory=list)
+    audit: list[tuple[str, bytes]] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     aliases: list[tuple[bytes, int, int, bytes | None]] = field(default_factory=list)
     conflicts: list[tuple[Conflict, str]] = field(default_factory=list)
@@ -198,12 +240,8 @@ class Intake:
         reception.events, reception.type, reception.control_id = [], "", ""
         await self._commit(batch)
 
-    def _search_by(self, columns: list[list[Any]], keys: list[tuple[str, str]], subject: str, now: datetime) -> None:
-        for value, kind in keys:
-            columns[0].append(self._protection.searched(kind, value))
-            columns[1].append(kind)
-            columns[2].append(subject)
-            columns[3].append(now)
+    def _search_by(self, rows: list[tuple[str, str, str]], keys: list[tuple[str, str]], subject: str) -> None:
+        rows.extend((self._protection.searched(kind, value), kind, subject) for value, kind in keys)
 
     def _count(self, receipts: list[Receipt]) -> None:
         for receipt in receipts:
@@ -250,7 +288,7 @@ class Intake:
         After a commit whose answer was lost the database may be ahead of us. The shard is then taken again: the new fence
         waits for that commit and shuts out one that is still on its way, and the numbers are those that were committed.
         """
-        if self._connection is None or _is_lost(self._connection):
+        if self._connection is None or is_lost(self._connection):
             self._in_step = False
             broken, self._connection = self._connection, None
             if broken is not None:
@@ -308,12 +346,17 @@ class Intake:
 
     async def _accept(self, connection: asyncpg.Connection, rows: _Rows, now: datetime) -> None:
         # Every shard locks facts in the same order, so that none waits for one that waits for it.
-        facts = [
-            list(column) for column in zip(*sorted(zip(*rows.facts, strict=True), key=_identity), strict=True)
-        ] or rows.facts
+        facts = sorted(rows.facts, key=_identity)
+        types, versions, ordering, facilities, origins, mappings, copies, payloads = _columns(rows.events, 8)
+        identities, of_events, agreed = _columns(facts, 3)
         await connection.execute(
-            _ACCEPT, self._shard, self._fence, rows.message_seq, rows.event_seq, self._shard,
-            *rows.messages, *rows.events, *facts, *rows.keys, *rows.audit, now,
+            _ACCEPT, self._shard, self._fence, rows.message_seq, rows.event_seq, len(rows.messages), len(rows.events),
+            len(rows.keys), now, len(facts),
+            *_same(*_columns(rows.messages, 10)),
+            *_same(types), _numbers(versions), *_same(ordering, facilities), _numbers(origins),
+            *_same(mappings, copies, payloads),
+            *_same(identities), _numbers(of_events), *_same(agreed),
+            *_same(*_columns(rows.keys, 3), *_columns(rows.audit, 2)),
         )  # fmt: skip
 
     async def _learn(self, connection: asyncpg.Connection, rows: _Rows, now: datetime) -> None:
@@ -355,7 +398,7 @@ class Intake:
         """
         rows = _Rows(message_seq=self._message_seq, event_seq=self._event_seq)
         seen = dict(known)
-        m, e, f, k, a = rows.messages, rows.events, rows.facts, rows.keys, rows.audit
+        k = rows.keys
         at = at_text(now)
         shard = self._shard
         protection, sealer = self._protection, self._protection.sealer
@@ -379,7 +422,7 @@ class Intake:
                     unseen = [i for i in identities if i not in seen]
                     rows.aliases.extend((i, *original) for i in unseen)
                     # A report that brings a new identity (a serial) is found by it, at the fact it repeats.
-                    self._search_by(k, event.keys if unseen else [], first, now)
+                    self._search_by(k, event.keys if unseen else [], first)
                     for identity in identities:
                         seen.setdefault(identity, original)
                     if agreed is not None and original[2] is not None and agreed != original[2]:
@@ -397,69 +440,53 @@ class Intake:
                 payloads += sha256(payload).digest()
                 if protection.seals(event.type):
                     payload = seal_event(payload, sealed_places.event_payload(shard, event_seq))
-                row: tuple[Any, ...] = (
-                    event_seq,
-                    now,
-                    event.type,
-                    event.version,
-                    protection.ordered(event.type, event.ordering, event.key),
-                    event.facility,
-                    seq,
-                    event.mapping,
-                    event.copy_of,
-                    payload,
-                )
-                for column, value in zip(e, row, strict=True):
-                    column.append(value)
+                rows.events.append(
+                    (
+                        event.type, event.version, protection.ordered(event.type, event.ordering, event.key),
+                        event.facility, seq, event.mapping, event.copy_of, payload,
+                    )
+                )  # fmt: skip
                 for identity in identities:
                     seen[identity] = (shard, event_seq, agreed)
-                    f[0].append(identity)
-                    f[1].append(event_seq)
-                    f[2].append(agreed)
-                self._search_by(k, event.keys, event_subject, now)
+                    rows.facts.append((identity, event_seq, agreed))
+                self._search_by(k, event.keys, event_subject)
             status = (
                 REFUSED if reception.problem is not None else ACCEPTED if fresh or not reception.events else DUPLICATE
             )
-            row = (
-                seq, now, reception.system, reception.transport, reception.peer, reception.type, reception.control_id,
-                status, str(reception.problem) if reception.problem is not None else None, copy_of, reception.digest,
-                seal_message(reception.raw, sealed_places.message_raw(shard, seq)),
-            )  # fmt: skip
-            for column, value in zip(m, row, strict=True):
-                column.append(value)
-            if reception.control_id:
-                k[0].append(reception.control_id)
-                k[1].append("message")
-                k[2].append(subject)
-                k[3].append(now)
-            a[0].append(subject)
-            a[1].append(
-                entry_bytes(
-                    at,
-                    self._actor,
-                    f"message.{status}",
-                    subject,
-                    b'{"events":%d,"payloads":"%s","sha256":"%s","system":"%s"}'
-                    % (
-                        fresh,
-                        sha256(payloads).hexdigest().encode(),
-                        reception.digest.hex().encode(),
-                        reception.system.encode(),
-                    ),
+            rows.messages.append(
+                (
+                    reception.system, reception.transport, reception.peer, reception.type, reception.control_id, status,
+                    str(reception.problem) if reception.problem is not None else None, copy_of, reception.digest,
+                    seal_message(reception.raw, sealed_places.message_raw(shard, seq)),
                 )
-            )
+            )  # fmt: skip
+            if reception.control_id:
+                k.append((reception.control_id, "message", subject))
+            detail = b'{"events":%d,"payloads":"%s","sha256":"%s","system":"%s"}' % (
+                fresh, sha256(payloads).hexdigest().encode(), reception.digest.hex().encode(), reception.system.encode(),
+            )  # fmt: skip
+            rows.audit.append((subject, entry_bytes(at, self._actor, f"message.{status}", subject, detail)))
             rows.receipts.append(Receipt(subject, status, reception))
         return rows
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _same(*columns: tuple[Any, ...]) -> list[Any]:
+    """Each column as an array, or as the one value that it has in every row."""
+    given: list[Any] = []
+    for column in columns:
+        given += (None, column[0]) if column and column.count(column[0]) == len(column) else (column, None)
+    return given
+
+
+def _numbers(column: Sequence[int]) -> str:
+    """An array of numbers as PostgreSQL spells it."""
+    return "{" + ",".join(map(str, column)) + "}"
 
 
 def _identity(row: tuple[Any, ...]) -> bytes:
     identity: bytes = row[0]
     return identity
-
-
-def _is_lost(connection: asyncpg.Connection) -> bool:
-    try:
-        closed: bool = connection.is_closed()
-    except asyncpg.InterfaceError:
-        return True  # The pool took it back when it was cut.
-    return closed

@@ -179,7 +179,7 @@ class Reader:
                     "200", f"message type {reception.type or 'missing'} is not taken from {system}", "MSH-9", True
                 )
                 return reception, header
-            message = hl7v2.Message.parse(raw)
+            message = hl7v2.Message.parse(raw, header)
             self._map(reception, known, message)
             if not reception.events and reception.problem is None:
                 # Nothing happened, says the mapping: but a message that lacks a segment its type needs says nothing at all.

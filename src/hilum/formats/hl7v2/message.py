@@ -45,15 +45,16 @@ class Message:
     _unescape: Callable[[str], str]
 
     @classmethod
-    def parse(cls, data: bytes) -> Message:
-        """Read one message; HL7ParseError when the bytes are none.
+    def parse(cls, data: bytes, header: Header | None = None) -> Message:
+        """Read one message; HL7ParseError when the bytes are none. ``header`` is that of ``data``, when it was read already.
 
         Segments end with CR, LF or both, in any mixture; a byte order mark and blank lines are passed over. The
         delimiters are those of MSH-1 and MSH-2, the characters those of MSH-18 (UTF-8 when it is silent) or UTF-16 and
         UTF-32 by their mark.
         """
         self = cls.__new__(cls)
-        header = header_of(data)
+        if header is None:
+            header = header_of(data)
         self._source = data
         self._data = data = header.data
         self._header = header

@@ -159,7 +159,9 @@ async def open_sealer(pool: asyncpg.Pool, wrapper: KeyWrapper, clock: Callable[[
 
 def normalised(value: str) -> str:
     """As values are compared when people search: compatibility forms (NFKC), no space around, upper case."""
-    return unicodedata.normalize("NFKC", value).strip().upper()
+    if not value.isascii():  # ASCII is its own compatibility form.
+        value = unicodedata.normalize("NFKC", value)
+    return value.strip().upper()
 
 
 class _Hmac:

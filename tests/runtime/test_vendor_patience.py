@@ -100,21 +100,25 @@ def test_the_gateway_knows_of_a_429_that_another_process_was_answered(
         async with parts(database_url) as p:
             gateway = Gateway(p)
             following = asyncio.ensure_future(follow(p.pool, gateway))
-            async with asyncio.timeout(5):
-                for _ in ("when it starts", "when it listens"):
-                    await gateway.readings.get()
-            assert not (await gateway.of("erp")).throttled_seconds(p.clock())
-            listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-            pid = await p.pool.fetchval(listening)
-            await p.breakers.throttled("erp", "answered 429", POLICY, 30.0)
-            assert await gateway.knows("erp")
+            try:
+                async with asyncio.timeout(5):
+                    for _ in ("when it starts", "when it listens"):
+                        await gateway.readings.get()
+                assert not (await gateway.of("erp")).throttled_seconds(p.clock())
+                listening = (
+                    "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+                )
+                pid = await p.pool.fetchval(listening)
+                await p.breakers.throttled("erp", "answered 429", POLICY, 30.0)
+                assert await gateway.knows("erp")
 
-            # Its connection is lost, and what is told meanwhile is read when it is back.
-            await p.pool.execute("SELECT pg_terminate_backend($1)", pid)
-            await p.breakers.throttled("stock", "answered 429", POLICY, 30.0)
-            assert await gateway.knows("stock")
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+                # Its connection is lost, and what is told meanwhile is read when it is back.
+                await p.pool.execute("SELECT pg_terminate_backend($1)", pid)
+                await p.breakers.throttled("stock", "answered 429", POLICY, 30.0)
+                assert await gateway.knows("stock")
+            finally:
+                following.cancel()  # Before the pool is closed, which waits for its connection.
+                await asyncio.gather(following, return_exceptions=True)
 
     run(story)
 

@@ -30,7 +30,7 @@ DAY = date(2026, 3, 2)
 
 def of(file: str) -> list[RemittanceAdvised]:
     document = x12.parse((REAL / file).read_bytes())
-    return [remittance_advised(r, default_day=DAY) for r in x12.convert(document) if isinstance(r, Remittance)]
+    return [remittance_advised(r) for r in x12.convert(document) if isinstance(r, Remittance)]
 
 
 def claim(number: str, charge: str, paid: str, *adjustments: tuple[str, str, str], status: str = "1") -> RemittedClaim:
@@ -42,7 +42,7 @@ def claim(number: str, charge: str, paid: str, *adjustments: tuple[str, str, str
 
 def advice(amount: str, *claims: RemittedClaim, plb: tuple[tuple[str, str], ...] = ()) -> RemittanceAdvised:
     return RemittanceAdvised(
-        payer="HHP01", payee="1234567893", trace_number="EFT-7", paid_on=DAY, amount=Decimal(amount), claims=claims,
+        number="HHP01/EFT-7", payer="HHP01", payee="1234567893", trace_number="EFT-7", paid_on=DAY, amount=Decimal(amount), claims=claims,
         provider_adjustments=tuple(
             RemittedProviderAdjustment(provider="1234567893", reason=reason, amount=Decimal(moved)) for reason, moved in plb
         ),

@@ -25,6 +25,7 @@ from hilum.connectors.archive_s3 import ArchiveS3
 from hilum.runtime import work_items
 from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.evidence_desk import EvidenceDesk
+from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.security.certificates import Certificate
 from hilum.security.egress_objects import guard_store, store_egress
 from hilum.security.egress_services import MAX_ANSWER_BYTES
@@ -42,6 +43,7 @@ class Home:
     data: Path
     desk: EvidenceDesk
     approvals: ApprovalDesk
+    revenue: RevenueDesk
     saw: Saw | None = None  # Told of a store's certificate.
 
 
@@ -54,6 +56,10 @@ def _desk(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
 
 def _approvals(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
     return home.approvals
+
+
+def _revenue(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    return home.revenue
 
 
 def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
@@ -75,6 +81,7 @@ def _archive_s3(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any
 AT_HOME: dict[str, BuildAtHome] = {
     "approval_desk": _approvals,
     "evidence_desk": _desk,
+    "revenue_desk": _revenue,
     "archive_folder": _archive_folder,
     "archive_s3": _archive_s3,
 }

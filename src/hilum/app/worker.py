@@ -27,6 +27,7 @@ from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
 from hilum.runtime.intake import Intake
 from hilum.runtime.retention import Retention
+from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.security.policies.engine import digest as policies_digest
 from hilum.store.partitions import ensure_partitions
 
@@ -60,7 +61,13 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         told.data,
         certificates.presented,
         leases=leases,
-        home=Home(told.data, desk, ApprovalDesk(pool, estate, clock=now), certificates.presented),
+        home=Home(
+            told.data,
+            desk,
+            ApprovalDesk(pool, estate, clock=now),
+            RevenueDesk(pool, estate, protection.sealer, clock=now),
+            certificates.presented,
+        ),
     )
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
     await evidence_intake.start()

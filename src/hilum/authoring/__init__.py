@@ -11,8 +11,10 @@ from hilum.authoring.platform import Platform, Submitted
 from hilum.authoring.roles import Billing, Erp, Payer, Stock
 from hilum.authoring.system import System, command, question
 from hilum.formats.hl7v2 import Message as Hl7
+from hilum.formats.x12 import Transaction as X12
 
 __all__ = [
+    "X12",
     "Accepted",
     "Agreed",
     "Api",

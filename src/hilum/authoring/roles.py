@@ -89,6 +89,11 @@ class Erp(System):
         """Accounts by ``account``, with their balances in the fiscal year of that day."""
         raise AssertionError("answered by the run")
 
+    @question
+    def posting_day(self, on: date) -> date | None:
+        """That day when its fiscal period is open, else the first day of the next open one; None when none follows."""
+        raise AssertionError("answered by the run")
+
     @command
     def post_journal(self, journal: Journal, key: str | None = None) -> DocumentRef:
         """Post a balanced journal; the result carries the ERP's journal number."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hilum.authoring import X12
 from hilum.authoring.contract import Contract
 from hilum.authoring.estate import Estate, SystemSpec
 from hilum.authoring.flow import Feed, Mapping
@@ -135,6 +136,8 @@ def _source_message(mapping: Mapping[Any]) -> dict[str, Any]:
     shape = mapping.accepts
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         payload, kind = _standing_alone(shape.model_json_schema()), "application/json"
+    elif shape is X12:
+        payload, kind = {"type": "string", "description": f"X12 {mapping.message}"}, "application/edi-x12"
     else:
         payload, kind = {"type": "string", "description": f"HL7 v2 {mapping.message}"}, "application/hl7-v2+er7"
     return {"name": mapping.message, "title": mapping.message, "contentType": kind, "payload": payload}

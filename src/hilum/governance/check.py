@@ -21,6 +21,7 @@ from hilum.governance.rules.flows import feed_problems, flow_problems, unused_wa
 from hilum.governance.rules.identity import identity_problems, identity_warnings
 from hilum.governance.rules.mappings import accepted, mapping_problems
 from hilum.governance.rules.policies import policy_problems, release_problems
+from hilum.governance.rules.posting import posting_problems
 from hilum.governance.rules.queues import queue_problems
 from hilum.governance.rules.residency import residency_problems
 from hilum.governance.rules.secrecy import secrecy_problems
@@ -75,7 +76,7 @@ def accept_samples(root: Path) -> list[str]:
         shape = accepted(mapping)
         if shape is None:
             continue
-        for suffix in (".hl7", ".json"):
+        for suffix in (".hl7", ".x12", ".json"):
             for file in sample_files(loaded.estate.root, mapping.name, suffix):
                 sample = Sample(loaded.estate.root, file)
                 try:
@@ -106,6 +107,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from feed_problems(loaded)
     yield from queue_problems(loaded, reached)
     yield from crosswalk_problems(loaded, reached)
+    yield from posting_problems(loaded)
     yield from policy_problems(loaded)
     yield from release_problems(loaded)
     yield from policy_test_problems(loaded.estate)

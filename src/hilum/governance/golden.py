@@ -1,5 +1,7 @@
 """Golden samples: a message beside the events it must become, ``samples/<mapping>.hl7`` and ``.expected.json``.
 
+Messages are ``.hl7``, ``.x12`` (one interchange with one transaction) or ``.json``.
+
 One mapping may have several: ``<mapping>.<case>.hl7`` beside ``<mapping>.<case>.expected.json``. HL7 samples may be
 kept with ordinary line ends; they are turned into the standard's carriage returns (HL7 v2.5.1 ch. 2.5.4).
 """
@@ -14,7 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hilum.authoring import Contract, Hl7, Mapping
+from hilum.authoring import X12, Contract, Hl7, Mapping
+from hilum.formats import x12
 
 _EXPECTED = ".expected.json"
 
@@ -46,8 +49,20 @@ def sample_files(root: Path, mapping: str, suffix: str) -> list[Path]:
     return [path for path in found if path.is_file() and not path.name.endswith(_EXPECTED)]
 
 
-def message_of(raw: bytes, shape: type[Hl7] | type[BaseModel]) -> Any:
+Shape = type[Hl7] | type[X12] | type[BaseModel]
+"""What a mapping reads."""
+
+
+def suffix_of(shape: Shape) -> str:
+    """How files with such messages end."""
+    return ".x12" if issubclass(shape, X12) else ".hl7" if issubclass(shape, Hl7) else ".json"
+
+
+def message_of(raw: bytes, shape: Shape) -> Any:
     """The message a mapping is called with, as intake would read it from these bytes."""
+    if issubclass(shape, X12):
+        (transaction,) = x12.parse(raw).transactions
+        return transaction
     return Hl7.parse(on_the_wire(raw)) if issubclass(shape, Hl7) else shape.model_validate_json(raw)
 
 
@@ -56,7 +71,7 @@ def on_the_wire(raw: bytes) -> bytes:
     return raw.replace(b"\r\n", b"\r").replace(b"\n", b"\r").rstrip(b"\r") + b"\r"
 
 
-def rendered(sample: Sample, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel]) -> str:
+def rendered(sample: Sample, mapping: Mapping[Any], shape: Shape) -> str:
     """The events of a sample as the text of its ``.expected.json``; ``SampleUnreadable`` says what went wrong."""
     try:
         made = mapping(message_of(sample.file.read_bytes(), shape))
@@ -74,7 +89,7 @@ def rendered(sample: Sample, mapping: Mapping[Any], shape: type[Hl7] | type[Base
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def difference(sample: Sample, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel]) -> tuple[str, str]:
+def difference(sample: Sample, mapping: Mapping[Any], shape: Shape) -> tuple[str, str]:
     """What is wrong with a golden pair and what to do, or two empty texts when it holds exactly."""
     try:
         actual = rendered(sample, mapping, shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -28,9 +29,11 @@ class FolderDoor:
         self._type_field = type_field
 
     async def take(self, kind: str, data: bytes, peer: str) -> Outcome:
-        """Store one message (``hl7v2`` or ``json``); ``peer`` is the file's digest and the message's place in it."""
+        """Store one message (``hl7v2``, ``x12`` or ``json``); ``peer`` is the file's digest and the message's place in it."""
         if kind == "json":
             reception = self._reader.json(self._system, TRANSPORT, peer, data, self._type_field)
+        elif kind == "x12":
+            reception = await asyncio.to_thread(self._reader.x12, self._system, TRANSPORT, peer, data)
         else:
             reception, _ = self._reader.hl7(self._system, TRANSPORT, peer, data)
         receipt: Receipt = await self._intake.submit(reception, lambda receipt: receipt)

@@ -20,7 +20,8 @@ from hilum.authoring.contract import Agreed, Contract, getter, key_fields, marke
 from hilum.authoring.estate import Estate
 from hilum.authoring.failures import Rejected
 from hilum.authoring.flow import Mapping
-from hilum.formats import hl7v2
+from hilum.formats import hl7v2, x12
+from hilum.formats.findings import FormatError
 from hilum.model.identifiers import Identifier
 
 log = logging.getLogger(__name__)
@@ -191,6 +192,44 @@ class Reader:
             reception.problem = Problem(error.code, error.text, error.location or "", header is None)
         return reception, header
 
+    def x12(self, system: str, transport: str, peer: str, raw: bytes) -> Reception:
+        """Read one X12 interchange: each transaction by the mapping of its set (ST01), all of them or none.
+
+        What is not whole is refused here: control numbers and counts tell a file that was cut or joined. Whether what it says
+        is in good order and adds up is for the mapping and the flow to judge: it is a fact that a partner said so.
+        """
+        reception = Reception(system, transport, peer, raw, sha256(raw).digest())
+        try:
+            document = x12.parse(raw)
+            transactions = document.transactions
+            reception.type = "+".join(sorted({_conventional(_SET_ID, each.set_id) for each in transactions}))
+            reception.control_id = _conventional(_CONTROL_ID, document.interchanges[0].header[13].strip())
+            broken = next((f for f in document.envelope_findings if f.severity == "error"), None)
+            if broken is not None:
+                reception.problem = Problem(broken.code, broken.text, broken.location or "")
+                return reception
+            if len(document.interchanges) != 1 or not transactions:
+                reception.problem = Problem("024", "one interchange with at least one transaction is taken at a time")
+                return reception
+            events: list[PreparedEvent] = []
+            for transaction in transactions:
+                known = self._mappings.get((system, transaction.set_id))
+                if known is None:
+                    named = _conventional(_SET_ID, transaction.set_id) or "missing"
+                    reception.problem = Problem(
+                        "1", f"transaction set {named} is not taken from {system}", "ST01", True
+                    )
+                else:
+                    self._map(reception, known, transaction)
+                if reception.problem is not None:
+                    reception.events = []
+                    return reception
+                events += reception.events
+            reception.events = events
+        except FormatError as error:
+            reception.problem = Problem(error.code, error.text, error.location or "", True)
+        return reception
+
     def json(self, system: str, transport: str, peer: str, raw: bytes, type_field: str) -> Reception:
         """Read a JSON document whose member ``type_field`` names its type."""
         reception = Reception(system, transport, peer, raw, sha256(raw).digest())
@@ -244,6 +283,8 @@ class Reader:
             of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.folder
             if of_json is not None:
                 return self.json(system, transport, peer, raw, of_json.type_field)
+        if x12.recognise(raw):
+            return self.x12(system, transport, peer, raw)
         return self.hl7(system, transport, peer, raw)[0]
 
     def _map(self, reception: Reception, known: tuple[Mapping[Any], str], message: Any) -> None:
@@ -254,7 +295,7 @@ class Reader:
             prepared = [self._prepared[type(event)].event(event, name) for event in events]
         except ValidationError as error:
             reception.problem = _invalid(error, *mapping.events)
-        except hl7v2.HL7Error as error:
+        except FormatError as error:
             reception.problem = Problem(error.code, error.text, error.location or "")
         except Rejected as rejected:
             reception.problem = Problem("207", rejected.cause)
@@ -294,6 +335,7 @@ _CONTROL_ID = re.compile(
     r"(?=.*[0-9])[!-\]_-~]{1,199}"
 )  # Printable, no space, no ^, and a number in it: a name has none.
 _HL7_VERSION = re.compile(r"[0-9]\.[0-9](\.[0-9])?")
+_SET_ID = re.compile(r"[0-9]{3}|TA1")
 _JSON_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 

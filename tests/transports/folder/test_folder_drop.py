@@ -386,9 +386,9 @@ def test_a_file_that_is_too_large_is_refused_unread(drop):
         "JSON nested without end": (b'{"n":' * 40_000, "it is not JSON"),
         "billion laughs": (
             b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><l>&b;</l>',
-            "neither HL7 v2 nor JSON",
+            "neither HL7 v2 nor X12 nor JSON",
         ),
-        "a program": (b"\x7fELF\x02\x01\x01", "neither HL7 v2 nor JSON"),
+        "a program": (b"\x7fELF\x02\x01\x01", "neither HL7 v2 nor X12 nor JSON"),
         "a packed file": (b"\x1f\x8b\x08\x00" + b"\0" * 50, "it is packed"),
         "an archive where none is taken": (b"PK\x03\x04" + b"\0" * 50, "it is packed"),
     }.values(),

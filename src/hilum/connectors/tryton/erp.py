@@ -169,6 +169,10 @@ class TrytonErp:
     async def journal_entry(self, number: str) -> JournalEntry | None:
         return await self._ledger.journal_entry(number)
 
+    async def posting_day(self, on: date) -> date | None:
+        """That day, or the first of the next period in which the ERP takes postings."""
+        return await self._ledger.posting_day(on)
+
     async def balances(self, where: Where, page: PageRequest, on: date) -> Page[AccountBalance]:
         with self._refusals():
             return await self._ledger.balances(where, page, on)

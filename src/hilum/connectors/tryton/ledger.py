@@ -81,6 +81,16 @@ class Ledger:
             lines=tuple(_posting_of(line, currency) for line in lines),
         )
 
+    async def posting_day(self, on: date) -> date | None:
+        """The day itself when its period is open, else the first day of the next open one; None when none follows."""
+        company = await self._master.company()
+        domain = [
+            ("state", "=", "open"), ("type", "=", "standard"), ("company", "=", company["id"]), ("end_date", ">=", on),
+        ]  # fmt: skip
+        periods = await self._rest.search("account.period", domain, ["start_date"])
+        first: date | None = min((period["start_date"] for period in periods), default=None)
+        return None if first is None else max(first, on)
+
     async def balances(self, where: Where, page: PageRequest, on: date) -> Page[AccountBalance]:
         """ErpRefused when the ERP has no fiscal year for that day."""
         currency = await self._currency()

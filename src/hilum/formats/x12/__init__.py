@@ -40,7 +40,7 @@ from hilum.formats.x12.document import (
 )
 from hilum.formats.x12.matching import Matched, Outcome, Sent, match, sent_in
 from hilum.formats.x12.outlining import outline, transaction_outline
-from hilum.formats.x12.reading import parse, recognise, transactions
+from hilum.formats.x12.reading import interchanges, parse, recognise, transactions
 from hilum.formats.x12.receiving import received
 from hilum.formats.x12.validation import check, validate
 from hilum.formats.x12.walker import walk
@@ -70,6 +70,7 @@ __all__ = [
     "convert",
     "convert_transaction",
     "eligibility_inquiry_to_270",
+    "interchanges",
     "invoice_to_810",
     "kind_for",
     "list_names",

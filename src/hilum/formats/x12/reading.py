@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
 from hilum.formats.x12.document import Document, Interchange, Transaction, X12Error, X12Finding
 from hilum.formats.x12.reader import Reader
-from hilum.formats.x12.separators import find_opening
+from hilum.formats.x12.separators import find_opening, opening_at
 
 CHUNK = 1 << 16
 TRANSACTION_LONGEST = 32 << 20
@@ -30,6 +31,31 @@ def parse(data: bytes) -> Document:
     reader = Reader(chunks_of(text), keep=True)
     interchanges = [found for found in reader.read() if isinstance(found, Interchange)]
     return Document(text, encoding, mark, interchanges, reader.loose)
+
+
+def interchanges(data: bytes) -> list[bytes]:
+    """The bytes of each interchange of a file, which together are the file; X12Error like ``parse``.
+
+    What stands before an ISA belongs to the interchange before it, and before the first to the first.
+    """
+    document = parse(data)
+    reader = Reader(chunks_of(document.text), keep=False)
+    # Places are known of the segments behind an ISA; each ISA then is the last opening before its second segment.
+    reader.wanted = frozenset(each.first_segment + 1 for each in document.interchanges[1:])
+    if not reader.wanted:
+        return [data]
+    for _ in reader.read():
+        pass
+    starts = [0, *sorted(_opening_before(document.text, at) for at, _ in reader.spans.values()), len(document.text)]
+    parts = [document.text[start:end].encode(document.encoding) for start, end in pairwise(starts)]
+    return [document.mark + parts[0], *parts[1:]]
+
+
+def _opening_before(text: str, at: int) -> int:
+    start = text.rfind("ISA", 0, at)
+    while start > 0 and opening_at(text, start) is None:
+        start = text.rfind("ISA", 0, start)
+    return start
 
 
 def transactions(

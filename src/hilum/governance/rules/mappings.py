@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hilum.authoring import Hl7, Mapping
+from hilum.authoring import X12, Hl7, Mapping
 from hilum.formats.hl7v2 import header_of
-from hilum.governance.golden import Sample, difference, on_the_wire, sample_files
+from hilum.governance.golden import Sample, Shape, difference, message_of, on_the_wire, sample_files, suffix_of
 from hilum.governance.loader import Loaded
 from hilum.governance.problems import EstateProblem
 
+_SET = re.compile(r"[0-9]{3}")
 _HL7_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}")
 
 
@@ -42,7 +43,7 @@ def mapping_problems(loaded: Loaded) -> Iterator[EstateProblem]:
             yield EstateProblem(
                 where,
                 f"The mapping {mapping.name} does not say which message it reads.",
-                "Annotate its argument with Hl7, or with a pydantic model for JSON.",
+                "Annotate its argument with Hl7 or X12, or with a pydantic model for JSON.",
             )
             continue
         yield from _door(loaded, mapping, shape, where)
@@ -50,20 +51,18 @@ def mapping_problems(loaded: Loaded) -> Iterator[EstateProblem]:
             yield from _golden(loaded, mapping, shape, where)
 
 
-def accepted(mapping: Mapping[Any]) -> type[Hl7] | type[BaseModel] | None:
-    """The type of message a mapping reads, or None when it is neither HL7 v2 nor a model of JSON."""
+def accepted(mapping: Mapping[Any]) -> Shape | None:
+    """The type of message a mapping reads, or None when it is neither HL7 v2 nor X12 nor a model of JSON."""
     try:
         shape = mapping.accepts
     except (StopIteration, NameError, TypeError):
         return None
-    if isinstance(shape, type) and issubclass(shape, Hl7 | BaseModel):
+    if isinstance(shape, type) and issubclass(shape, Hl7 | X12 | BaseModel):
         return shape
     return None
 
 
-def _door(
-    loaded: Loaded, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel], where: str
-) -> Iterator[EstateProblem]:
+def _door(loaded: Loaded, mapping: Mapping[Any], shape: Shape, where: str) -> Iterator[EstateProblem]:
     spec = loaded.estate.systems.get(mapping.source.name)
     if spec is None:
         if not loaded.has_system(mapping.source.name):
@@ -81,24 +80,35 @@ def _door(
                 f"The mapping {mapping.name} takes {mapping.message!r}, which is no HL7 v2 message type.",
                 "Write message code and trigger event as in MSH-9: `DFT^P03`.",
             )
-        if spec.listen.mllp is None:
+        if spec.listen.mllp is None and spec.listen.folder is None:
             yield EstateProblem(
                 loaded.places.toml(file, "listen"),
                 f"Nothing brings {mapping.message} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
-                "Write [listen.mllp] with a port.",
+                "Write [listen.mllp] with a port, or [listen.folder] with a path.",
             )
-    elif spec.listen.webhook is None:
+    elif issubclass(shape, X12):
+        if not _SET.fullmatch(mapping.message):
+            yield EstateProblem(
+                where,
+                f"The mapping {mapping.name} takes {mapping.message!r}, which is no X12 transaction set.",
+                "Write the set's number as in ST01: `835`.",
+            )
+        if spec.listen.folder is None:
+            yield EstateProblem(
+                loaded.places.toml(file, "listen"),
+                f"Nothing brings {mapping.message} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
+                "Write [listen.folder] with a path.",
+            )
+    elif spec.listen.webhook is None and spec.listen.folder is None:
         yield EstateProblem(
             loaded.places.toml(file, "listen"),
             f"Nothing brings {mapping.message!r} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
-            "Write [listen.webhook] with a path and a secret.",
+            "Write [listen.webhook] with a path and a secret, or [listen.folder] with a path.",
         )
 
 
-def _golden(
-    loaded: Loaded, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel], where: str
-) -> Iterator[EstateProblem]:
-    suffix = ".hl7" if issubclass(shape, Hl7) else ".json"
+def _golden(loaded: Loaded, mapping: Mapping[Any], shape: Shape, where: str) -> Iterator[EstateProblem]:
+    suffix = suffix_of(shape)
     files = sample_files(loaded.estate.root, mapping.name, suffix)
     if not files:
         yield EstateProblem(
@@ -116,9 +126,7 @@ def _golden(
             yield from _comes_by(loaded, mapping, shape, sample)
 
 
-def _comes_by(
-    loaded: Loaded, mapping: Mapping[Any], shape: type[Hl7] | type[BaseModel], sample: Sample
-) -> Iterator[EstateProblem]:
+def _comes_by(loaded: Loaded, mapping: Mapping[Any], shape: Shape, sample: Sample) -> Iterator[EstateProblem]:
     """A golden sample that intake would never hand to this mapping proves nothing."""
     spec = loaded.estate.systems.get(mapping.source.name)
     if spec is None:
@@ -134,8 +142,12 @@ def _comes_by(
                 f"The sample is of HL7 version {header.version}, which is not taken from {mapping.source.name}.",
                 f"Add it to `versions` of [listen.mllp] in systems/{mapping.source.name}.toml or correct MSH-12.",
             )
-    elif spec.listen.webhook is not None:
-        kind = json.loads(sample.file.read_bytes()).get(spec.listen.webhook.type_field)
+    elif issubclass(shape, X12):
+        kind = message_of(sample.file.read_bytes(), shape).set_id
+    else:
+        of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.folder
+        if of_json is not None:
+            kind = json.loads(sample.file.read_bytes()).get(of_json.type_field)
     if kind != mapping.message:
         yield EstateProblem(
             sample.shown,

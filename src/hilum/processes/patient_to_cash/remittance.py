@@ -12,7 +12,7 @@ from typing import Annotated
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from hilum.authoring import Agreed, AtRisk, Contract, Key, Phi
+from hilum.authoring import Agreed, AtRisk, Contract, InvalidData, Key, Phi
 from hilum.formats import canonical
 from hilum.model.posting import ADJUSTMENT, FinancialMovement
 
@@ -95,13 +95,14 @@ class RemittedProviderAdjustment(_Part):
     amount: Decimal
 
 
-class RemittanceAdvised(Contract, version=1, identities=[("payer", "trace_number")], owner="revenue-cycle"):
+class RemittanceAdvised(Contract, version=1, identities=["number"], owner="revenue-cycle"):
     """One payment of a payer with every claim it is for. The trace number (TRN02) re-associates it with the bank's deposit."""
 
+    number: Annotated[str, Key("remittance")]  # Payer and trace number: HHP01/EFT-7. Two payers may count alike.
     payer: str
     payer_name: str = ""
     payee: str  # The NPI, or the tax number, of who is paid: it says whose books it belongs to.
-    trace_number: Annotated[str, Key("remittance")]
+    trace_number: Annotated[str, Key("eft")]
     method: str | None = None
     paid_on: date
     amount: Annotated[Decimal, AtRisk]
@@ -122,16 +123,25 @@ class Imbalance(_Part):
         return f"{self.where}: {self.difference} USD"
 
 
-def remittance_advised(said: canonical.Remittance, *, default_day: date) -> RemittanceAdvised:
-    """The fact of an 835. ``default_day`` is when it was made, for one that names no payment date."""
+def remittance_advised(said: canonical.Remittance) -> RemittanceAdvised:
+    """The fact of an 835; InvalidData for one without payer, trace number or date: nobody could tell it from another."""
+    payer = _number(said.payer) or said.payer_identifier
+    paid_on = _day(said.payment_date) or _day(said.production_date)
+    if payer is None or said.trace_number is None:
+        raise InvalidData("TRN is missing", detail="a remittance has a payer and a trace number (TRN02, TRN03)")
+    if paid_on is None:
+        raise InvalidData(
+            "BPR16 is missing", detail="a remittance has a payment date, or the day it was made (DTM*405)"
+        )
     content = orjson.dumps(canonical.as_json(said), option=orjson.OPT_SORT_KEYS)
     return RemittanceAdvised(
-        payer=_number(said.payer) or said.payer_identifier or "",
+        number=f"{payer}/{said.trace_number}",
+        payer=payer,
         payer_name=said.payer.name or "",
         payee=_number(said.payee) or "",
-        trace_number=said.trace_number or "",
+        trace_number=said.trace_number,
         method=said.method,
-        paid_on=_day(said.payment_date) or default_day,
+        paid_on=paid_on,
         amount=said.amount if said.credit else -said.amount,
         claims=tuple(_claim(each) for each in said.claims),
         provider_adjustments=tuple(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from hilum.testing.neighbours.tryton_desk import Desk
 from hilum.testing.neighbours.tryton_trade import (
@@ -42,9 +43,16 @@ class SeedItem:
     uom: str = "EA"
 
 
+KINDS = {
+    "expense": "cos", "inventory": "inventories", "cash": "cash", "receivable": "revenue_earned_in_arrears",
+    "liability": "provisions", "revenue": "revenue", "income": "other_revenues",
+}  # fmt: skip
+"""Kinds of account, and the type of Tryton's chart that each has. Patients' and payers' receivables are sums here, not parties'."""
+
+
 @dataclass(frozen=True)
 class SeedAccount:
-    """A posting account: ``kind`` is ``expense`` or ``inventory``."""
+    """A posting account; ``kind`` is one of ``KINDS``."""
 
     code: str
     name: str
@@ -101,12 +109,20 @@ class ErpSeed:
             orders=tuple(o for o in OPENING_ORDERS if {o.supplier, o.item, o.facility} <= things),
             cost_centres=tuple((r["cost_centre"], r["name"]) for r in _rows(estate / "tables" / "cost_centres.csv")),
             warehouses=tuple((code, facility["name"]) for code, facility in about["facilities"].items()),
+            **_chart(estate / "tables" / "accounts.csv"),
         )
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def _chart(table: Path) -> dict[str, Any]:
+    """The estate's posting accounts, ``account,name,kind``; those of implant usage alone for an estate without a table."""
+    if not table.exists():
+        return {}
+    return {"accounts": tuple(SeedAccount(r["account"], r["name"], r["kind"]) for r in _rows(table))}
 
 
 def _items(rows: Iterable[dict[str, str]]) -> Iterable[SeedItem]:
@@ -175,8 +191,9 @@ def _accounts(seed: ErpSeed, desk: Desk, company: int) -> dict[str, int]:
             defaults[f"account_{side}"] = desk.search("account.account", [*domain, ("party_required", "=", True)])[0]
         chart("create_properties", properties={"company": company, **defaults})
     types = {
-        "expense": desk.made_from("account.account.type", "account", "account_type_template_cos_en"),
-        "inventory": desk.made_from("account.account.type", "account", "account_type_template_inventories_en"),
+        kind: desk.made_from("account.account.type", "account", f"account_type_template_{template}_en")
+        for kind, template in KINDS.items()
+        if any(account.kind == kind for account in seed.accounts)
     }
     root = desk.made_from("account.account", "account", "account_template_root_en")
     made = {}

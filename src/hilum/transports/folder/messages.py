@@ -1,4 +1,5 @@
-"""Cutting a file into messages: HL7 v2 (one, many, or batches with their wrappers) and JSON (one, or one on each line).
+"""Cutting a file into messages: HL7 v2 (one, many, or batches with their wrappers), X12 interchanges, and JSON (one, or one
+on each line).
 
 A file is taken whole or not at all as far as its own structure goes: a batch whose trailer counts other messages than
 there are was cut off on its way. What is wrong inside one message is that message's own affair.
@@ -11,12 +12,14 @@ from typing import Literal
 
 import orjson
 
+from hilum.formats import x12
+from hilum.formats.findings import FormatError
 from hilum.formats.hl7v2.batch import Batch, split_messages
 from hilum.formats.hl7v2.findings import HL7ParseError
 from hilum.transports.folder import archive
 from hilum.transports.folder.places import FileRefused
 
-Kind = Literal["hl7v2", "json"]
+Kind = Literal["hl7v2", "x12", "json"]
 _MARKS = b"\xef\xbb\xbf\x0b\r\n\t "
 
 
@@ -70,7 +73,17 @@ def _messages(content: bytes) -> tuple[Kind, list[bytes]]:
         return "hl7v2", _hl7(content)
     if not begin:
         return "hl7v2", []
-    raise FileRefused("it is neither HL7 v2 nor JSON")
+    if x12.recognise(content):
+        return "x12", _x12(content)
+    raise FileRefused("it is neither HL7 v2 nor X12 nor JSON")
+
+
+def _x12(content: bytes) -> list[bytes]:
+    """Each interchange with its own separators, as it stands in the file."""
+    try:
+        return list(x12.interchanges(content))
+    except FormatError as error:
+        raise FileRefused(error.text) from None
 
 
 def _hl7(content: bytes) -> list[bytes]:

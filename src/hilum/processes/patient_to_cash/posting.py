@@ -1,0 +1,140 @@
+"""From a payer's remittance to the ERP's ledger: judged, staged, posted facility by facility, and its numbers brought back.
+
+One case for each remittance. An estate supplies the mapping that yields ``RemittanceAdvised``, the crosswalks ``payee_to_facility``
+and ``payer_to_class``, the posting tables, and systems that play the roles ``erp`` and ``revenue``.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from hilum.authoring import Crosswalk, Erp, Rejected, flow, step
+from hilum.authoring.revenue import (
+    NoPostingRule as NoPostingRule,
+)  # Raised by the books; the estate must have their queue.
+from hilum.authoring.revenue import RevenueBooks, StagedSource, Staging
+from hilum.authoring.revenue import StagedOtherwise as StagedOtherwise
+from hilum.model.ledger import DocumentRef
+from hilum.processes.patient_to_cash.remittance import (
+    Place,
+    RemittanceAdvised,
+    imbalances,
+    movements,
+)
+
+erp = Erp("erp")
+revenue = RevenueBooks("revenue")
+
+facility_by_payee = Crosswalk("payee_to_facility")
+class_by_payer = Crosswalk("payer_to_class")
+
+_CENT = Decimal("0.01")
+_SHOWN = 12
+
+
+class UnbalancedRemittance(Rejected, queue="cash-posting", due_hours=24):
+    """Ask the payer for a corrected remittance, which comes under a trace number of its own, then skip this one. Nothing of it was posted."""
+
+
+class UnknownPayee(Rejected, queue="finance-master", due_hours=8):
+    """Map the payee's number to its facility (`hilum crosswalk set payee_to_facility`), then release."""
+
+
+class UnknownPayer(Rejected, queue="finance-master", due_hours=24):
+    """Map the payer to its class (`hilum crosswalk set payer_to_class`), then release."""
+
+
+class PeriodNotOpen(Rejected, queue="erp-refusals", due_hours=24):
+    """Open the fiscal period in the ERP, or the next one, then release."""
+
+
+class Posted(BaseModel):
+    """A journal of the ledger and its day there: a later one than that of what it posts when the period was closed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    document: DocumentRef
+    on: date
+
+
+@flow(
+    on=RemittanceAdvised,
+    key="number",
+    criticality="high",
+    owner="revenue-cycle",
+    recovery="Nothing is posted before the whole remittance is staged. Rejected cases go on from the failed step when released; journals that "
+    "the ERP has are found by their keys and not posted again.",
+)
+def post_remittance(advised: RemittanceAdvised) -> None:
+    must_balance(advised)
+    staged = stage_remittance(advised)
+    for journal in staged.journals:
+        posted = post_journal(advised, staged.source, journal.facility)
+        record_posting(staged.source, journal.facility, posted)
+
+
+def source_of(advised: RemittanceAdvised) -> str:
+    """How the books call a remittance; the ERP's journals carry it with their facility."""
+    return f"remittance/{advised.number}"
+
+
+@step
+def must_balance(advised: RemittanceAdvised) -> None:
+    """To the cent, at every level, in full cents."""
+    found = [str(each) for each in imbalances(advised)]
+    amounts = (each.amount for each in movements(advised, {}, Place("")))
+    if any(amount != amount.quantize(_CENT) for amount in amounts):
+        found.append("an amount has fractions of a cent")
+    if found or not advised.balanced:
+        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise UnbalancedRemittance(
+            advised.number,
+            detail="; ".join(found[:_SHOWN]) + more if found else "an amount in it is no number",
+            at_risk_usd=abs(advised.amount),
+        )
+
+
+@step
+def stage_remittance(advised: RemittanceAdvised) -> StagedSource:
+    facility = facility_by_payee.lookup(advised.payee, on=None)
+    if facility is None:
+        raise UnknownPayee(advised.payee or "none", detail=advised.payer_name, at_risk_usd=abs(advised.amount))
+    payer_class = class_by_payer.lookup(advised.payer, facility=facility, on=None)
+    if payer_class is None:
+        raise UnknownPayer(advised.payer or "none", detail=advised.payer_name, at_risk_usd=abs(advised.amount))
+    return revenue.stage(
+        Staging(
+            source=source_of(advised),
+            kind="remittance",
+            reference=advised.trace_number,
+            payer=advised.payer,
+            on=advised.paid_on,
+            amount=advised.amount,
+            movements=tuple(movements(advised, {}, Place(facility, payer_class))),
+        )
+    )
+
+
+@step
+def post_journal(advised: RemittanceAdvised, source: str, facility: str) -> Posted:
+    """On the day of the payment, or on the first day of the next open period, which its text then says."""
+    on = erp.posting_day(advised.paid_on)
+    if on is None:
+        raise PeriodNotOpen(f"{advised.paid_on:%Y-%m} and after", at_risk_usd=abs(advised.amount))
+    late = "" if on == advised.paid_on else f", of {advised.paid_on} when its period was closed"
+    text = f"Remittance {advised.trace_number} of {advised.payer}{late}"
+    journal = revenue.journal(source, facility, description=text, on=on)
+    if journal is None:
+        raise LookupError(f"{source} has a journal at {facility} and no entries for it")
+    document = erp.post_journal(journal, key=f"{source}/{facility}")
+    # What a runner before this one posted may stand on another day than the one that is open now: the ledger says on which.
+    entry = erp.journal_entry(document.number)
+    return Posted(document=document, on=on if entry is None else entry.date)
+
+
+@step
+def record_posting(source: str, facility: str, posted: Posted) -> StagedSource:
+    return revenue.posted(source, facility, posted.document, posted.on)

@@ -1,0 +1,214 @@
+"""Payers' remittances dropped as files, on the whole platform and the real ERP: what stands in the ledger afterwards, and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import pytest
+from tests.crash.worlds import a_hospital, until
+
+from hilum.store.postgres_server import EmbeddedPostgres
+from hilum.testing.hospital import Hospital
+from hilum.testing.neighbours.tryton import Tryton
+from hilum.testing.neighbours.tryton_desk import Desk
+from hilum.testing.remittances import PaidClaim, PayerRemittance, interchange
+
+pytestmark = [pytest.mark.erp, pytest.mark.slow]
+
+TODAY = datetime.now(UTC).date()
+MARY, HARBOR = "1234567893", "1245319599"
+
+
+def usd(text: str) -> Decimal:
+    return Decimal(text)
+
+
+KNEE = PaidClaim(
+    "CLM-KNEE-99", usd("1500.00"), usd("1200.00"), [("CO", "45", usd("200.00")), ("PR", "2", usd("100.00"))]
+)
+DENIED = PaidClaim("CLM-PACER", usd("450.00"), usd("0"), [("CO", "197", usd("450.00"))], status="4")
+TAKEN_BACK = PaidClaim(
+    "CLM-HIP-40",
+    usd("-300.00"),
+    usd("-180.00"),
+    [("CO", "45", usd("-100.00")), ("PR", "1", usd("-20.00"))],
+    status="22",
+)
+
+
+@dataclass
+class Payments:
+    """A platform that payers send remittances to, and its ERP's books."""
+
+    hospital: Hospital
+    desk: Desk
+    numbers: Iterator[int]
+
+    def drops(self, *remittances: PayerRemittance, raw: bytes | None = None) -> int:
+        """A file in the folder, waited for until it was taken in. The number of its interchange."""
+        number = next(self.numbers)
+        inbox = self.hospital.data / "inbox" / "remittances"
+        data = raw if raw is not None else interchange(remittances, control_number=number)
+        before = self._ended()
+        (inbox / f"remit-{number}.835").write_bytes(data)
+        until(lambda: self._ended() > before)
+        self.hospital.settles()
+        return number
+
+    def _ended(self) -> int:
+        inbox = self.hospital.data / "inbox"
+        return sum(1 for end in ("done", "refused") for _ in (inbox / f"remittances.{end}").glob("*.835"))
+
+    def books(self, source: str) -> dict[tuple[str, str], Decimal]:
+        """What the ERP has posted for a source: (facility, account) to debit less credit."""
+        sums: dict[tuple[str, str], Decimal] = {}
+        for move in self._moves(source):
+            facility = move["description"].rpartition("/")[2]
+            for line in self.desk.read("account.move.line", move["lines"], ["account", "debit", "credit"]):
+                key = (facility, self._accounts[line["account"]])
+                sums[key] = sums.get(key, Decimal(0)) + line["debit"] - line["credit"]
+        return sums
+
+    @cached_property
+    def _accounts(self) -> dict[int, str]:
+        accounts = self.desk.read("account.account", self.desk.search("account.account", []), ["code"])
+        return {account["id"]: account["code"] for account in accounts}
+
+    def days(self, source: str) -> list[date]:
+        return sorted(move["date"] for move in self._moves(source))
+
+    def _moves(self, source: str) -> list[dict[str, Any]]:
+        found = self.desk.search("account.move", [("description", "like", f"{source}/%")])
+        moves = self.desk.read("account.move", found, ["description", "state", "date", "lines"])
+        assert {move["state"] for move in moves} <= {"posted"}
+        return moves
+
+    def waiting(self, cause: str) -> dict[str, Any]:
+        [found] = self.hospital.query(
+            "SELECT id, queue, title, at_risk_usd FROM work_item WHERE cause = $1 AND state = 'open'", cause
+        )
+        return found
+
+    def state(self, number: str) -> str:
+        [case] = self.hospital.query("SELECT state FROM flow_case WHERE id = $1", f"post_remittance/{number}")
+        state: str = case["state"]
+        return state
+
+
+@pytest.fixture(scope="module")
+def payments(
+    erp: Tryton, postgres: EmbeddedPostgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Payments]:
+    place = tmp_path_factory.mktemp("payments")
+    with a_hospital(place, erp, postgres=postgres, template=migrated_template) as hospital, erp.desk() as desk:
+        (hospital.data / "inbox" / "remittances").mkdir(parents=True, exist_ok=True)
+        yield Payments(hospital, desk, count(1))
+        assert hospital.hilum("audit", "verify")["whole"]
+
+
+def test_a_remittance_stands_in_the_ledger_account_by_account(payments: Payments) -> None:
+    payments.drops(
+        PayerRemittance(
+            "EFT-1", [KNEE, DENIED, TAKEN_BACK], paid_on=TODAY, moved=[("WO", usd("75.00")), ("L6", usd("-15.00"))]
+        )
+    )
+    assert payments.state("HHP01/EFT-1") == "done"
+    assert payments.books("remittance/HHP01/EFT-1") == {
+        ("ST-MARY", "1050"): usd("1200.00") - usd("180.00") - usd("75.00") + usd("15.00"),
+        ("ST-MARY", "1200"): -usd("1500.00") + usd("300.00") - usd("450.00"),
+        ("ST-MARY", "1210"): usd("80.00"),
+        ("ST-MARY", "1220"): usd("450.00"),
+        ("ST-MARY", "2150"): usd("75.00"),
+        ("ST-MARY", "4900"): usd("100.00"),
+        ("ST-MARY", "4950"): -usd("15.00"),
+    }
+    [journal] = payments.hospital.query(
+        "SELECT number, posted_on, total FROM posting_journal WHERE source = 'remittance/HHP01/EFT-1'"
+    )
+    assert journal["number"].startswith(f"JE-{TODAY.year}-") and journal["posted_on"] == TODAY
+
+
+def test_a_file_sent_again_under_another_name_changes_nothing(payments: Payments) -> None:
+    remittance = PayerRemittance("EFT-2", [KNEE], paid_on=TODAY)
+    first = payments.drops(remittance)
+    once = payments.books("remittance/HHP01/EFT-2")
+    payments.drops(raw=interchange([remittance], control_number=first))
+    payments.drops(remittance)  # And in an interchange of another number.
+    assert once == payments.books("remittance/HHP01/EFT-2") and once["ST-MARY", "1050"] == usd("1200.00")
+    assert [m["status"] for m in payments.hospital.messages() if b"EFT-2*" in m["raw"]] == [
+        "accepted", "duplicate", "duplicate",
+    ]  # fmt: skip
+
+
+def test_the_same_trace_number_with_other_content_is_a_conflict_and_never_posts(payments: Payments) -> None:
+    payments.drops(PayerRemittance("EFT-3", [KNEE], paid_on=TODAY))
+    once = payments.books("remittance/HHP01/EFT-3")
+    payments.drops(PayerRemittance("EFT-3", [KNEE, DENIED], paid_on=TODAY))
+    assert payments.books("remittance/HHP01/EFT-3") == once
+    conflicts = payments.hospital.query("SELECT title FROM work_item WHERE queue = 'conflicts' AND state = 'open'")
+    assert len(conflicts) == 1
+
+
+def test_one_that_does_not_balance_never_posts_and_says_where_and_how_much(payments: Payments) -> None:
+    short = PaidClaim("CLM-MESH", usd("500.00"), usd("460.00"), [("CO", "45", usd("30.00"))])
+    payments.drops(PayerRemittance("EFT-4", [KNEE, short], paid_on=TODAY, amount=usd("1700.00")))
+    item = payments.waiting("UnbalancedRemittance:HHP01/EFT-4")
+    assert (item["queue"], item["at_risk_usd"]) == ("cash-posting", usd("1700.00"))
+    [case] = payments.hospital.query("SELECT detail FROM work_item_case WHERE work_item = $1", item["id"])
+    assert case["detail"] == "the payment and its claims: 40.00 USD; claim 2: 10.00 USD"
+    assert payments.books("remittance/HHP01/EFT-4") == {}
+    assert not payments.hospital.query("SELECT 1 FROM posting_source WHERE source = 'remittance/HHP01/EFT-4'")
+
+
+def test_two_payers_may_give_one_number(payments: Payments) -> None:
+    payments.drops(
+        PayerRemittance("EFT-5", [KNEE], paid_on=TODAY),
+        PayerRemittance("EFT-5", [DENIED], payer="MCARE", payee=HARBOR, paid_on=TODAY),
+    )
+    assert payments.books("remittance/HHP01/EFT-5")["ST-MARY", "1050"] == usd("1200.00")
+    assert payments.books("remittance/MCARE/EFT-5") == {
+        ("HARBOR-VIEW", "1220"): usd("450.00"), ("HARBOR-VIEW", "1200"): -usd("450.00"),
+    }  # fmt: skip
+
+
+def test_an_unknown_payee_waits_for_finance_and_goes_on_when_it_is_mapped(payments: Payments) -> None:
+    for trace in ("EFT-6", "EFT-7"):
+        payments.drops(PayerRemittance(trace, [KNEE], payee="1999999984", paid_on=TODAY))
+    item = payments.waiting("UnknownPayee:1999999984")
+    assert (item["queue"], item["at_risk_usd"]) == ("finance-master", usd("2400.00"))
+    payments.hospital.maps("payee_to_facility", "1999999984", "NORTH-POINT")
+    payments.hospital.releases(item["id"])
+    payments.hospital.settles()
+    for trace in ("EFT-6", "EFT-7"):
+        assert payments.books(f"remittance/HHP01/{trace}")["NORTH-POINT", "1050"] == usd("1200.00")
+
+
+def test_a_closed_period_is_respected_and_the_posting_is_marked(payments: Payments) -> None:
+    last_month = TODAY.replace(day=1) - timedelta(days=1)
+    payments.desk.close_period(f"{last_month:%Y-%m}")
+    try:
+        payments.drops(PayerRemittance("EFT-8", [KNEE], paid_on=last_month))
+    finally:
+        payments.desk.reopen_period(f"{last_month:%Y-%m}")
+    first_open = TODAY.replace(day=1)
+    assert payments.days("remittance/HHP01/EFT-8") == [first_open]
+    [journal] = payments.hospital.query(
+        """SELECT j.posted_on, s.on_day FROM posting_journal j JOIN posting_source s USING (source)
+            WHERE source = 'remittance/HHP01/EFT-8'"""
+    )
+    assert (journal["posted_on"], journal["on_day"]) == (first_open, last_month)
+
+
+def test_what_is_no_interchange_is_refused_whole_and_kept(payments: Payments) -> None:
+    whole = interchange([PayerRemittance("EFT-9", [KNEE], paid_on=TODAY)], control_number=900)
+    payments.drops(raw=whole[: len(whole) // 2])
+    payments.drops(raw=whole.replace(b"SE*", b"SE*9"))
+    assert payments.books("remittance/HHP01/EFT-9") == {}
+    refused = [m for m in payments.hospital.messages() if b"EFT-9*" in m["raw"]]
+    assert [m["status"] for m in refused] == ["refused", "refused"]

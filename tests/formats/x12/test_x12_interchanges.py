@@ -1,0 +1,46 @@
+"""A file of several interchanges is cut where each begins, and nothing of it is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hilum.formats import x12
+
+CORPUS = Path(__file__).parents[3].parent / "shared" / "data" / "x12-hipaa" / "lfh-x12" / "835_005010X221A1"
+REAL = [path.read_bytes() for path in sorted(CORPUS.glob("*.835"))]
+SMALL = (
+    "ISA{e}00{e}          {e}00{e}          {e}ZZ{e}ISA            {e}ZZ{e}LAKESHORE      {e}260105{e}0930{e}^{e}00501"
+    "{e}{n:09}{e}0{e}T{e}:{s}GS{e}HP{e}ISA{e}L{e}20260105{e}0930{e}{n}{e}X{e}005010X221A1{s}ST{e}835{e}0001{s}SE{e}2{e}0001{s}"
+    "GE{e}1{e}{n}{s}IEA{e}1{e}{n:09}{s}"
+)
+
+
+def test_real_remittances_in_one_file_come_apart_as_they_were():
+    assert len(REAL) == 5
+    parts = x12.interchanges(b"\n".join(REAL))
+    assert b"".join(parts) == b"\n".join(REAL)
+    assert [part.strip() for part in parts] == [each.strip() for each in REAL]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("*|"), st.sampled_from(["~", "~\n", "\r\n"])), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_each_interchange_keeps_its_own_separators_and_a_sender_called_isa_is_none(ways, marked):
+    texts = [SMALL.format(e=e, s=s, n=n) for n, (e, s) in enumerate(ways, start=1)]
+    data = (b"\xef\xbb\xbf" if marked else b"") + "".join(texts).encode()
+    parts = x12.interchanges(data)
+    assert b"".join(parts) == data and len(parts) == len(ways)
+    assert [x12.parse(part).interchanges[0].control_number for part in parts] == [
+        f"{n:09}" for n in range(1, len(ways) + 1)
+    ]
+
+
+def test_one_interchange_is_the_file_itself_and_none_is_refused():
+    assert x12.interchanges(REAL[0]) == [REAL[0]]
+    with pytest.raises(x12.X12Error):
+        x12.interchanges(b"MSH|^~\\&|")

@@ -70,7 +70,9 @@ class IssuerSpec(BaseModel):
     client_id: str = Field(default="", description="As what the page signs people in there; empty: it does not.")
     client_secret: str = Field(default="", description="A reference: file:PATH or env:NAME; empty for a public client.")
     scopes: tuple[str, ...] = ("openid", "profile")
-    tls: ClientTls | None = Field(default=None, description="By whom its certificate is believed: authorities of its own.")
+    tls: ClientTls | None = Field(
+        default=None, description="By whom its certificate is believed: authorities of its own."
+    )
     egress: EgressSpec = Field(default=EgressSpec(), description="Hosts and networks beyond its own address.")
     claims: ClaimNames = ClaimNames()
     groups: Mapping[str, Grant] = Field(default_factory=dict)
@@ -94,7 +96,9 @@ class IdentitySpec(BaseModel):
     local_accounts: bool = Field(default=True, description="Whether people may have accounts at the embedded issuer.")
     url: Address | None = Field(default=None, description="The embedded issuer as the world sees it, behind a proxy.")
     tower_url: Address | None = Field(default=None, description="The page as the world sees it, behind a proxy.")
-    tls: ClientTls | None = Field(default=None, description="How the page reaches the embedded issuer: authorities of its own.")
+    tls: ClientTls | None = Field(
+        default=None, description="How the page reaches the embedded issuer: authorities of its own."
+    )
     sign_in: str = Field(default=LOCAL, description="The issuer at which the page signs people in.")
     session_hours: float = Field(default=8, gt=0, le=24)
     idle_minutes: float = Field(default=30, gt=0, le=480)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,10 +58,11 @@ def demo(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _interrupt(stop))
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True, mode=0o700)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone(data))
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(parents=True, mode=0o700)
         say = _Progress(console, began)
         say("Starting the ERP (Tryton 8.2; the first run installs it and builds its database)")
         erp = Tryton(ErpSeed.from_estate(estate, today=datetime.now(UTC).date()), progress=say.detail)
@@ -107,6 +110,20 @@ def demo(
                 hospital.supervisor.watch()
             console.print("Stopping everything ...")
     raise typer.Exit(0 if good else 1)
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Be the only demo of this folder, which each one empties first: another that runs there would lose its books."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    with open(data.with_name(f"{data.name}.lock"), "ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"Error: a demo is running in {data}. End it with Ctrl-C, or play this one elsewhere with --data FOLDER."
+            typer.echo(message, err=True)
+            raise typer.Exit(2) from None
+        yield
 
 
 class _Progress:

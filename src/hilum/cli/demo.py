@@ -137,6 +137,7 @@ class _Progress:
 
     def __call__(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {text}")
+        self.passing("at work")  # What passed before is over.
 
     def passing(self, text: str) -> None:
         """What changes too often to be kept."""

@@ -55,9 +55,9 @@ _KEEP = """
     WITH u (caller, operation, key, fence, status, headers, body, sealed) AS (SELECT * FROM {given} AS given)
     UPDATE api_idempotency AS i
        SET state = 'answered', status = u.status, headers = u.headers, body = u.body, sealed = u.sealed
-      FROM u JOIN (SELECT k.caller, k.operation, k.key, k.fence FROM api_idempotency AS k
+      FROM u JOIN (SELECT k.caller, k.operation, k.key FROM api_idempotency AS k
                     WHERE (k.caller, k.operation, k.key) IN (SELECT u.caller, u.operation, u.key FROM u)
-                    ORDER BY k.caller, k.operation, k.key FOR UPDATE) AS held USING (caller, operation, key, fence)
+                    ORDER BY k.caller, k.operation, k.key FOR UPDATE) AS held USING (caller, operation, key)
      WHERE i.caller = u.caller AND i.operation = u.operation AND i.key = u.key AND i.fence = u.fence
        AND i.state = 'running'
 """

@@ -92,10 +92,11 @@ def serving(what: str, url: str = "") -> Iterator[Server]:
         process.wait(20)
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
+    """Whether it was answered; a door that has more to do than it can sends requests away (503)."""
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
+    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")):
         raise RuntimeError(head.decode())
     at = head.lower().index(b"content-length:") + 15
     await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
@@ -110,17 +111,21 @@ async def cpu_of_a_request(server: Server, request: Callable[[], bytes], batches
     for _ in range(batches):
         before = server.cpu_seconds()
         for _ in range(BATCH):
-            await _ask(reader, writer, request())
+            if not await _ask(reader, writer, request()):
+                raise RuntimeError("a request was sent away though it was the only one")
         found.append((server.cpu_seconds() - before) / BATCH * 1000)
     writer.close()
     return found
 
 
 async def per_second(server: Server, request: Callable[[], bytes], connections: int, requests: int) -> float:
+    """Answered requests a second; those that were sent away are asked again and do not count."""
+
     async def one() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        for _ in range(requests // connections):
-            await _ask(reader, writer, request())
+        answered = 0
+        while answered < requests // connections:
+            answered += await _ask(reader, writer, request())
         writer.close()
 
     started = time.perf_counter()
@@ -182,7 +187,9 @@ INTRODUCTION = """\
 Two processes on the same machine and in the same run, asked by turns: the bare framework (Starlette on uvicorn, the same
 handlers and the same contracts to JSON, nobody asked who they are) and the whole door (ES256 access token with the
 authenticator's cache, rate and quota in PostgreSQL, admission, Lakeshore's Cedar policies, JSON Schema of request and
-answer, masks of two data classes, usage and metrics). A change is also decided on its own attributes and its record is
-committed before it is answered. CPU is that of the server's process with all its threads, a median over batches of
-50 requests on one connection.
+answer, masks of two data classes, usage and metrics). A change is also decided on its own attributes, and its record is
+committed before it is answered; under an Idempotency-Key its lease is committed before it is begun, and its sealed answer
+together with the record. The second table is therefore beside a bare endpoint that commits one row before it answers, which
+whoever records a change has to do. CPU is that of the server's process with all its threads, a median over batches of 50
+requests on one connection. On a busy machine whoever waits for a commit finds its caches cold: compare within one run.
 """

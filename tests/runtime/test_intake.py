@@ -83,6 +83,25 @@ def test_two_reports_in_one_batch_are_one_fact(database_url: str) -> None:
     run(story)
 
 
+def test_what_came_in_one_batch_is_told_apart_column_by_column(database_url: str) -> None:
+    """Values that all rows share are sent once, numbers are made by the database: each row still has its own."""
+
+    async def story() -> None:
+        async with intake(database_url) as (taker, pool):
+            first = [report(f"C-{n}", f"U-{n}", system="stock" if n == 5 else "ehr") for n in range(8)]
+            assert await take(taker, *first) == ["accepted"] * 8
+            assert await take(taker, *(report(f"R-{n}", f"U-{n}") for n in range(8))) == ["duplicate"] * 8
+            rows = await pool.fetch("SELECT seq, system, control_id, copy_of FROM message ORDER BY seq")
+            assert [tuple(r) for r in rows[:8]] == [
+                (n + 1, "stock" if n == 5 else "ehr", f"C-{n}", None) for n in range(8)
+            ]
+            assert [tuple(r) for r in rows[8:]] == [(n + 9, "ehr", f"R-{n}", f"e/1/{n + 1}") for n in range(8)]
+            events = await pool.fetch("SELECT seq, message_seq FROM event ORDER BY seq")
+            assert [tuple(e) for e in events] == [(n + 1, n + 1) for n in range(8)]
+
+    run(story)
+
+
 def test_a_repeat_teaches_its_other_identity(database_url: str) -> None:
     """Scan knows usage and serial, the charge only the usage, a late scan only the serial: still one device."""
 

@@ -19,7 +19,7 @@ from hilum.security.sealing.key_file import FILE, LocalKeyFile
 from hilum.security.sealing.sealer import Sealer, open_sealer
 from hilum.security.sealing.wrapping import KeysLost, KeysUnusable
 from hilum.store.pool import open_pool
-from hilum.store.sealed import OVERHEAD_BYTES, KeyNotAtHand, NotOurs, Shredded
+from hilum.store.sealed import OVERHEAD_BYTES, KeyNotAtHand, NotOurs, Shredded, nonce_of
 
 MONDAY = datetime(2026, 11, 16, 8, tzinfo=UTC)
 LETTER = b"SMITH^JOAN is in room 4"
@@ -54,6 +54,20 @@ def test_a_sealed_value_opens_in_its_place_and_nowhere_else(database_url: str):
         for elsewhere in ("message.raw/1/8", "event.payload/1/7", "message.raw/1/70"):
             with pytest.raises(NotOurs, match="sealed for another place"):
                 sealer.open(sealed, elsewhere)
+
+    with_sealer(database_url, test)
+
+
+def test_no_two_values_of_a_batch_have_the_same_nonce(database_url: str):
+    """NIST SP 800-38D section 8: one repeated nonce under a key gives both plain texts away."""
+
+    async def test(pool: asyncpg.Pool, sealer: Sealer) -> None:
+        await sealer.ready("message", MONDAY, 800)
+        nonces = []
+        for _ in range(2):
+            seal = sealer.sealing("message", MONDAY)
+            nonces += [nonce_of(seal(LETTER, f"message.raw/1/{n}")) for n in range(400)]
+        assert len(set(nonces)) == 800
 
     with_sealer(database_url, test)
 

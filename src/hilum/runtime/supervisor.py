@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from hilum.store.postgres_server import EmbeddedPostgres, PostgresFailed
 
 RESTART_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 CALM_SECONDS = 30.0
+_ANY_PORT = "--port 0"
+_HTTP_PORT = re.compile(r"https?://[^/\"]*:([0-9]+)")
 
 
 class NotStarted(RuntimeError):
@@ -67,9 +70,21 @@ class Supervisor:
     def _launch(self, role: Role) -> subprocess.Popen[bytes]:
         with (self.log_folder / f"{role.name}.log").open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "hilum.app", "serve", *role.arguments],
+                [sys.executable, "-m", "hilum.app", "serve", *self._arguments(role)],
                 stdin=subprocess.PIPE, stdout=out, stderr=out, env=self.environment, start_new_session=True,
             )  # fmt: skip
+
+    def _arguments(self, role: Role) -> list[str]:
+        """As declared; but who comes back listens where it did before, also when any free port was good at first.
+
+        Not when it died young on that port as well: somebody else may have it by now.
+        """
+        ready = self.log_folder.parent / f"ready-{role.name}.json"
+        if _ANY_PORT not in " ".join(role.arguments) or role.restarts > 1 or not ready.exists():
+            return role.arguments
+        listened = _HTTP_PORT.search(ready.read_text())
+        at = role.arguments.index("--port") + 1
+        return role.arguments if listened is None else [*role.arguments[:at], listened[1], *role.arguments[at + 1 :]]
 
     def start_ahead(self, name: str) -> None:
         """Start a worker's next process while the present one runs: it loads, then waits for the name to be free."""

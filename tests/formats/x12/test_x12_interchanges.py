@@ -21,7 +21,7 @@ SMALL = (
 
 def test_real_remittances_in_one_file_come_apart_as_they_were():
     assert len(REAL) == 5
-    parts = x12.interchanges(b"\n".join(REAL))
+    parts = list(x12.interchanges(b"\n".join(REAL)))
     assert b"".join(parts) == b"\n".join(REAL)
     assert [part.strip() for part in parts] == [each.strip() for each in REAL]
 
@@ -33,7 +33,7 @@ def test_real_remittances_in_one_file_come_apart_as_they_were():
 def test_each_interchange_keeps_its_own_separators_and_a_sender_called_isa_is_none(ways, marked):
     texts = [SMALL.format(e=e, s=s, n=n) for n, (e, s) in enumerate(ways, start=1)]
     data = (b"\xef\xbb\xbf" if marked else b"") + "".join(texts).encode()
-    parts = x12.interchanges(data)
+    parts = list(x12.interchanges(data))
     assert b"".join(parts) == data and len(parts) == len(ways)
     assert [x12.parse(part).interchanges[0].control_number for part in parts] == [
         f"{n:09}" for n in range(1, len(ways) + 1)
@@ -41,6 +41,17 @@ def test_each_interchange_keeps_its_own_separators_and_a_sender_called_isa_is_no
 
 
 def test_one_interchange_is_the_file_itself_and_none_is_refused():
-    assert x12.interchanges(REAL[0]) == [REAL[0]]
+    assert list(x12.interchanges(REAL[0])) == [REAL[0]]
     with pytest.raises(x12.X12Error):
-        x12.interchanges(b"MSH|^~\\&|")
+        list(x12.interchanges(b"MSH|^~\\&|"))
+
+
+def test_a_party_whose_name_begins_with_isa_begins_no_interchange():
+    named = REAL[0].replace(b"N1*PE*", b"N1*PE*ISA*00*1*00*1*ZZ*1*ZZ*1*1*1*^*1*1*1*T*:~N1*PE*", 1)
+    assert list(x12.interchanges(named)) == [named]
+
+
+def test_cutting_stops_where_its_reader_does():
+    many = SMALL.format(e="*", s="~", n=1).encode() * 20_000
+    cut = x12.interchanges(many)
+    assert [len(next(cut)) for _ in range(3)] == [len(many) // 20_000] * 3

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
 
 from hilum.formats.x12.document import Document, Interchange, Transaction, X12Error, X12Finding
 from hilum.formats.x12.reader import Reader
-from hilum.formats.x12.separators import find_opening, opening_at
+from hilum.formats.x12.separators import BLANKS, find_opening
 
 CHUNK = 1 << 16
 TRANSACTION_LONGEST = 32 << 20
 """Characters of one transaction that a stream keeps."""
 _RECOGNISED_WITHIN = 1 << 16
+_BLANKS_MOST = 64
 
 
 def parse(data: bytes) -> Document:
@@ -33,29 +33,29 @@ def parse(data: bytes) -> Document:
     return Document(text, encoding, mark, interchanges, reader.loose)
 
 
-def interchanges(data: bytes) -> list[bytes]:
+def interchanges(data: bytes) -> Iterator[bytes]:
     """The bytes of each interchange of a file, which together are the file; X12Error like ``parse``.
 
+    Found by their ISA alone, in one pass: nothing is parsed, so that whoever cuts can stop at what is too large or too many.
     What stands before an ISA belongs to the interchange before it, and before the first to the first.
     """
-    document = parse(data)
-    reader = Reader(chunks_of(document.text), keep=False)
-    # Places are known of the segments behind an ISA; each ISA then is the last opening before its second segment.
-    reader.wanted = frozenset(each.first_segment + 1 for each in document.interchanges[1:])
-    if not reader.wanted:
-        return [data]
-    for _ in reader.read():
-        pass
-    starts = [0, *sorted(_opening_before(document.text, at) for at, _ in reader.spans.values()), len(document.text)]
-    parts = [document.text[start:end].encode(document.encoding) for start, end in pairwise(starts)]
-    return [document.mark + parts[0], *parts[1:]]
-
-
-def _opening_before(text: str, at: int) -> int:
-    start = text.rfind("ISA", 0, at)
-    while start > 0 and opening_at(text, start) is None:
-        start = text.rfind("ISA", 0, start)
-    return start
+    _refuse_utf_16(data)
+    # Each byte is a character here: places in the text are places in the file, whatever its encoding.
+    text = data.decode("latin-1")
+    opening = find_opening(text)
+    if opening is None:
+        raise X12Error("022", "there is no ISA segment with 16 elements: these bytes are no X12 interchange")
+    start, following = 0, find_opening(text, opening.end)
+    while following is not None:
+        # Only where a segment begins: what a party is called may begin with ISA too.
+        before = text[max(opening.end - 1, following.start - _BLANKS_MOST) : following.start].rstrip(BLANKS)
+        newline_ends = not opening.separators.segment.strip(BLANKS)
+        begins = text[following.start - 1] in BLANKS if newline_ends else before.endswith(opening.separators.segment)
+        if begins:
+            yield data[start : following.start]
+            start, opening = following.start, following
+        following = find_opening(text, following.end if begins else following.start + 1)
+    yield data[start:]
 
 
 def transactions(

@@ -7,6 +7,7 @@ there are was cut off on its way. What is wrong inside one message is that messa
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,7 +66,7 @@ def cut(data: bytes, bounds: Bounds) -> list[Part]:
     return parts
 
 
-def _messages(content: bytes) -> tuple[Kind, list[bytes]]:
+def _messages(content: bytes) -> tuple[Kind, Iterable[bytes]]:
     begin = content.lstrip(_MARKS)[:1]
     if begin in (b"{", b"["):
         return "json", _json(content)
@@ -78,10 +79,10 @@ def _messages(content: bytes) -> tuple[Kind, list[bytes]]:
     raise FileRefused("it is neither HL7 v2 nor X12 nor JSON")
 
 
-def _x12(content: bytes) -> list[bytes]:
+def _x12(content: bytes) -> Iterator[bytes]:
     """Each interchange with its own separators, as it stands in the file."""
     try:
-        return list(x12.interchanges(content))
+        yield from x12.interchanges(content)
     except FormatError as error:
         raise FileRefused(error.text) from None
 

@@ -14,7 +14,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _LONGEST_NUMBER = 40
 _LARGEST_INTEGER = 2**63 - 1
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string that nobody closes ends with the text: were it no match, each quote in it would be tried anew, in quadratic time.
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _WEIGHT_ZERO = re.compile(rb"^q=0(?:\.0{0,3})?$")
 
 

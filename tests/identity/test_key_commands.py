@@ -254,6 +254,7 @@ def test_a_rotation_at_the_terminal_keeps_old_tokens_good_and_both_keys_publishe
 def test_a_stolen_key_is_distrusted_at_the_terminal(terminal: Terminal) -> None:
     site = terminal.site
     stolen = site.service_token()
+    assert site.caller(stolen, ("erp",)).id == "ap-bot", "this process has believed it once"
     assert "Tokens of older keys are refused" in terminal.gives("keys", "rotate-issuer", "--distrust")
     site.run(site.issuer.identity.keys.maintain)
     with pytest.raises(Unauthenticated, match="a key that its issuer does not have"):

@@ -150,10 +150,12 @@ def test_after_a_rotation_old_tokens_live_on_and_new_ones_carry_the_new_key(site
 
 def test_a_key_that_was_stolen_is_distrusted_at_once(site: Site) -> None:
     keys: SigningKeys = site.issuer.identity.keys
-    stolen = site.service_token()
+    stolen, unseen = site.service_token(), site.service_token()
+    assert site.caller(stolen, ("erp",)).id == "ap-bot", "this process has believed it once"
     site.run(lambda: keys.rotate(by="person:boss", distrust=True))
-    with pytest.raises(Unauthenticated, match="a key that its issuer does not have"):
-        site.caller(stolen, ("erp",))
+    for token in (stolen, unseen):
+        with pytest.raises(Unauthenticated, match="a key that its issuer does not have"):
+            site.caller(token, ("erp",))
     assert site.caller(site.service_token(), ("erp",)).id == "ap-bot"
 
 

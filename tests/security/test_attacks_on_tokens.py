@@ -276,6 +276,29 @@ def test_a_known_token_is_asked_each_time_for_its_end_its_audience_and_its_revoc
     assert "expired" in door.refusal(good)
 
 
+class ChangingKeys:
+    """An issuer's keys, which the test exchanges."""
+
+    def __init__(self) -> None:
+        self.now = PublicKeys(PUBLISHED)
+
+    async def find(self, kid: str | None, algorithm: str) -> Any:
+        return await self.now.find(kid, algorithm)
+
+
+@pytest.mark.parametrize("header", [{}, {"kid": None}], ids=["by its name", "by being the only one"])
+def test_a_known_token_is_refused_once_its_key_is_gone_or_another_goes_by_its_name(header: dict[str, Any]) -> None:
+    keys = ChangingKeys()
+    door, good = Door(keys), token(header=header)
+    assert door.caller(good).id == "nora@entra"
+    keys.now = PublicKeys({"keys": [OTHERS.as_dict(private=False)]})
+    assert "signature" in door.refusal(good)
+    keys.now = PublicKeys({"keys": PUBLISHED["keys"][1:]})
+    assert "a key that its issuer does not have" in door.refusal(good)
+    keys.now = PublicKeys(PUBLISHED)
+    assert door.caller(good).id == "nora@entra", "the same key, read anew"
+
+
 def test_a_service_of_another_issuer_is_what_the_estate_says_until_its_day() -> None:
     door = Door()
     bot = token(sub="app-1")

@@ -153,8 +153,11 @@ class SigningKeys:
             "SELECT kid, public_jwk, signs_from, signs_until FROM hilum.signing_key WHERE verifies_until > $1 ORDER BY signs_from",
             now,
         )
-        self._documents = [orjson.loads(row["public_jwk"]) for row in rows]
-        self._public = PublicKeys({"keys": self._documents})
+        documents = [orjson.loads(row["public_jwk"]) for row in rows]
+        if documents != self._documents:
+            # A token that is known is verified again when its key is another object, so only keys that changed are made anew.
+            self._documents = documents
+            self._public = PublicKeys({"keys": documents})
         signing = [row for row in rows if row["signs_from"] <= now < row["signs_until"] and self._is_ours(row["kid"])]
         newest = signing[-1] if signing else None
         if newest is None:

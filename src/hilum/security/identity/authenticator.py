@@ -87,10 +87,14 @@ class Authenticator:
         # The digest, so that nobody finds tokens that still live in this process's memory.
         digest = sha256(token.encode("utf-8", "replace")).digest()
         known = self._known.get(digest)
+        if known is not None and not await known.token.is_key_believed():
+            # The key was called back, or read anew: the signature has to be good by what the issuer has now.
+            self._known.pop(digest, None)
+            known = None
         if known is None:
             known = await self._verify(token, digest, now)
         elif now >= known.token.expires_at + LEEWAY_SECONDS:
-            del self._known[digest]
+            self._known.pop(digest, None)
             raise Unauthenticated("the token has expired")
         if known.version != self._revocations.version:
             if self._revocations.revoked(known.subjects, known.token.issued_at):

@@ -15,7 +15,7 @@ import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from hilum.security.identity.keys import KeySource
+from hilum.security.identity.keys import KeySource, VerificationKey
 from hilum.security.identity.refusals import Unauthenticated
 
 MOST_TOKEN_CHARACTERS = 8192
@@ -50,6 +50,12 @@ class Verified:
     audience: frozenset[str]
     issued_at: float
     expires_at: float
+    key: VerificationKey
+    algorithm: str
+
+    async def is_key_believed(self) -> bool:
+        """Whether its issuer still has the very key that verified it; ``IdentityAway`` as ``KeySource.find``."""
+        return await self.issuer.keys.find(self.key.kid, self.algorithm) is self.key
 
     @property
     def certificate(self) -> str | None:
@@ -91,7 +97,7 @@ async def verified(token: str, issuers: Mapping[str, TrustedIssuer], *, now: flo
         good = False
     if not good:
         raise Unauthenticated("the signature of the token is not valid")
-    return _timely(claims, issuer, now)
+    return _timely(claims, issuer, now, found, algorithm)
 
 
 def _issuer(claims: Mapping[str, Any], issuers: Mapping[str, TrustedIssuer]) -> TrustedIssuer:
@@ -116,7 +122,9 @@ def _checked_header(header: Mapping[str, Any], issuer: TrustedIssuer) -> str:
     return algorithm
 
 
-def _timely(claims: Mapping[str, Any], issuer: TrustedIssuer, now: float) -> Verified:
+def _timely(
+    claims: Mapping[str, Any], issuer: TrustedIssuer, now: float, key: VerificationKey, algorithm: str
+) -> Verified:
     expires_at = _instant(claims, "exp")
     issued_at = _instant(claims, "iat") if issuer.says_when or "iat" in claims else now
     if now >= expires_at + LEEWAY_SECONDS:
@@ -137,7 +145,7 @@ def _timely(claims: Mapping[str, Any], issuer: TrustedIssuer, now: float) -> Ver
     ):
         # A token bound to something we cannot check is not a bearer token.
         raise Unauthenticated("the token is bound to what cannot be checked here")
-    return Verified(issuer, claims, subject, _audience(claims), issued_at, expires_at)
+    return Verified(issuer, claims, subject, _audience(claims), issued_at, expires_at, key, algorithm)
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> float:

@@ -30,7 +30,7 @@ DAY = date(2026, 3, 2)
 
 def of(file: str) -> list[RemittanceAdvised]:
     document = x12.parse((REAL / file).read_bytes())
-    return [remittance_advised(r) for r in x12.convert(document) if isinstance(r, Remittance)]
+    return [remittance_advised(r, {}) for r in x12.convert(document) if isinstance(r, Remittance)]
 
 
 def claim(number: str, charge: str, paid: str, *adjustments: tuple[str, str, str], status: str = "1") -> RemittedClaim:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 from hilum.authoring import X12, System, mapping
 from hilum.formats.canonical import Remittance
 from hilum.formats.x12 import convert_transaction
@@ -10,6 +13,11 @@ from hilum.processes.patient_to_cash.remittance import RemittanceAdvised, remitt
 
 clearinghouse = System("clearinghouse")
 
+# Who may look at a remittance is decided from its first moment on, by the table as it was loaded; to whose books it is posted, by
+# the crosswalk as stewards keep it.
+with (Path(__file__).parents[1] / "tables" / "payee_to_facility.csv").open(newline="", encoding="utf-8") as table:
+    PAYEES = {row["code"]: row["target"] for row in csv.DictReader(table) if not row["valid_to"]}
+
 __all__ = ["post_remittance"]
 
 
@@ -17,4 +25,4 @@ __all__ = ["post_remittance"]
 def remittance_received(message: X12) -> RemittanceAdvised:
     """One payment; a file may hold many."""
     (said,) = (each for each in convert_transaction(message) if isinstance(each, Remittance))
-    return remittance_advised(said)
+    return remittance_advised(said, PAYEES)

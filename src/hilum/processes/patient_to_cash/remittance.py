@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hilum.authoring import Agreed, AtRisk, Contract, InvalidData, Key, Phi
 from hilum.formats import canonical
+from hilum.model.identifiers import FacilityCode
 from hilum.model.posting import ADJUSTMENT, FinancialMovement
 
 TAKEN_BACK = "22"
@@ -102,6 +103,7 @@ class RemittanceAdvised(Contract, version=1, identities=["number"], owner="reven
     payer: str
     payer_name: str = ""
     payee: str  # The NPI, or the tax number, of who is paid: it says whose books it belongs to.
+    facility: FacilityCode | None = None  # Whose people may look at it; None for a payee that nobody knew when it came.
     trace_number: Annotated[str, Key("eft")]
     method: str | None = None
     paid_on: date
@@ -123,9 +125,10 @@ class Imbalance(_Part):
         return f"{self.where}: {self.difference} USD"
 
 
-def remittance_advised(said: canonical.Remittance) -> RemittanceAdvised:
-    """The fact of an 835; InvalidData for one without payer, trace number or date: nobody could tell it from another."""
+def remittance_advised(said: canonical.Remittance, facilities: Mapping[str, str]) -> RemittanceAdvised:
+    """The fact of an 835, at the facility of its payee's number in ``facilities``; InvalidData for one without payer, trace number or date: nobody could tell it from another."""
     payer = _number(said.payer) or said.payer_identifier
+    payee = _number(said.payee) or ""
     paid_on = _day(said.payment_date) or _day(said.production_date)
     if payer is None or said.trace_number is None:
         raise InvalidData("TRN is missing", detail="a remittance has a payer and a trace number (TRN02, TRN03)")
@@ -138,7 +141,8 @@ def remittance_advised(said: canonical.Remittance) -> RemittanceAdvised:
         number=f"{payer}/{said.trace_number}",
         payer=payer,
         payer_name=said.payer.name or "",
-        payee=_number(said.payee) or "",
+        payee=payee,
+        facility=FacilityCode(value=facilities[payee]) if payee in facilities else None,
         trace_number=said.trace_number,
         method=said.method,
         paid_on=paid_on,

@@ -99,7 +99,11 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
     if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")):
         raise RuntimeError(head.decode())
     at = head.lower().index(b"content-length:") + 15
-    await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+    body = await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+    answered = head.startswith(b"HTTP/1.1 200")
+    if not answered and b"/problems/overloaded" not in body:
+        raise RuntimeError(body.decode())
+    return answered
 
 
 async def cpu_of_a_request(server: Server, request: Callable[[], bytes], batches: int) -> list[float]:

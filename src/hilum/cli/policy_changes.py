@@ -58,7 +58,10 @@ def propose(
                 names=Names(known), now=now(), expires_at=now() + timedelta(days=days),
             )  # fmt: skip
 
-    asked = ask(data, database_url, work)
+    try:
+        asked = ask(data, database_url, work)
+    except ApprovalRefused as no:
+        refused(str(no))
     if as_json:
         print_json(asked)
     else:

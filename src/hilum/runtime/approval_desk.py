@@ -5,11 +5,12 @@ It stands in the platform's own database (decisions/0014), so that a question is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import asyncpg
+import orjson
 
 from hilum.authoring.approving import ApprovalAsked, ApprovalStanding
 from hilum.authoring.caller import PERSON, SERVICE, Caller
@@ -34,20 +35,31 @@ class ApprovalDesk:
         now = self._clock()
         kind, _, name = asked.requested_by.partition(":")
         attributes = asked.model_dump(include={"facility", "supplier", "department", "amount_usd"}, exclude_none=True)
+        caller = Caller(kind if kind in (PERSON, SERVICE) else SERVICE, name)
         async with self._pool.acquire() as connection, connection.transaction():
-            known = await connection.fetchval(
-                """SELECT id FROM approval WHERE kind = $1 AND subject = $2 AND digest = $3
-                      AND state NOT IN ('withdrawn', 'expired') ORDER BY id DESC LIMIT 1""",
-                asked.kind, asked.subject, asked.digest,
-            )  # fmt: skip
+            known = await self._decided(connection, asked, attributes)
             if known is not None:
-                return _standing(await approvals.read(connection, known), now)
+                behind = await approvals.everyone_behind(connection, caller, [caller.actor], self._names, now=now)
+                if known.state == approvals.REJECTED or await approvals.is_agreed_without(connection, known, behind):
+                    return _standing(known, now)
             made = await approvals.request(
-                connection, kind=asked.kind, subject=asked.subject, digest=asked.digest,
-                caller=Caller(kind if kind in (PERSON, SERVICE) else SERVICE, name), names=self._names, now=now,
-                expires_at=now + timedelta(hours=asked.expires_in_hours), attributes=attributes,
+                connection, kind=asked.kind, subject=asked.subject, digest=asked.digest, caller=caller, names=self._names,
+                now=now, expires_at=now + timedelta(hours=asked.expires_in_hours), attributes=attributes, by_desk=True,
             )  # fmt: skip
         return _standing(made, now)
+
+    async def _decided(
+        self, connection: asyncpg.Connection, asked: ApprovalAsked, attributes: Mapping[str, Any]
+    ) -> Approval | None:
+        """What was decided last about exactly this; of other attributes it was decided by whom they let decide."""
+        row = await connection.fetchrow(
+            """SELECT id, state FROM approval WHERE kind = $1 AND subject = $2 AND digest = $3 AND attributes = $4::jsonb
+                  AND state NOT IN ('withdrawn', 'expired') ORDER BY id DESC LIMIT 1 FOR UPDATE""",
+            asked.kind, asked.subject, asked.digest, orjson.dumps(dict(attributes)).decode(),
+        )  # fmt: skip
+        if row is None or row["state"] == approvals.OPEN:
+            return None
+        return await approvals.read(connection, row["id"])
 
     async def standing(self, number: int) -> ApprovalStanding | None:
         async with self._pool.acquire() as connection:

@@ -6,7 +6,7 @@ exactly the payload it was asked for: its digest is given again, and what change
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -96,34 +96,86 @@ async def request(
     authors: Iterable[str] = (),
     attributes: Mapping[str, Any] = {},
     quorum: int = 1,
+    policies: Policies | None = None,
+    by_desk: bool = False,
 ) -> Approval:
-    """Ask for an approval. The open one of the same payload is returned; one of another payload is withdrawn.
+    """Ask for an approval. The open one of the same payload and attributes is joined; any other is withdrawn.
 
-    ``authors`` are the actors who made it, besides whoever asks. ``attributes`` are what policies look at. Inside the
-    caller's transaction, as everything here.
+    Who joins is an author from then on, and the larger quorum holds. Who ever asked for this payload stays one of its
+    authors. Only authors withdraw, where ``policies`` still let them, and the desk for flows (``by_desk``):
+    ``ApprovalRefused`` for anybody else. ``authors`` are the actors who made it, besides whoever asks. ``attributes`` are
+    what policies look at. Inside the caller's transaction, as everything here.
     """
-    waiting = await connection.fetchrow(
-        "SELECT * FROM hilum.approval WHERE kind = $1 AND subject = $2 AND state = 'open' FOR UPDATE", kind, subject
-    )
-    if waiting is not None:
-        if waiting["digest"] == digest and waiting["expires_at"] > now:
-            return await _approval(connection, waiting)
-        state = EXPIRED if waiting["expires_at"] <= now else WITHDRAWN
-        await _settle(connection, waiting["id"], state, caller.actor, now, {"replaced_by": digest})
     made_by = sorted({caller.actor, *authors})
-    behind = names.behind_caller(caller).union(*(names.behind(actor) for actor in made_by))
-    # Who registered a program's key may hold it, and would ask by the program what they then approve themselves.
-    services = [actor.removeprefix("service:") for actor in made_by if actor.startswith("service:")]
-    behind = behind.union(*(names.behind(who) for who in await service_keys.behind(connection, services, now=now)))
-    row = await connection.fetchrow(
-        """INSERT INTO hilum.approval (kind, subject, digest, requested_by, authors, attributes, quorum, requested_at,
-                                       expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *""",
-        kind, subject, digest, caller.actor, sorted(behind),
-        orjson.dumps(dict(attributes)).decode(), quorum, now, expires_at,
-    )  # fmt: skip
+    behind = await everyone_behind(connection, caller, made_by, names, now=now)
+    told = orjson.dumps(dict(attributes)).decode()
+    row = None
+    while row is None:
+        waiting = await connection.fetchrow(
+            "SELECT * FROM hilum.approval WHERE kind = $1 AND subject = $2 AND state = 'open' FOR UPDATE", kind, subject
+        )
+        if waiting is not None and waiting["expires_at"] > now:
+            if waiting["digest"] == digest and orjson.loads(waiting["attributes"]) == orjson.loads(told):
+                return await _join(connection, waiting, caller.actor, behind, quorum, now)
+            if not by_desk:
+                _may_withdraw(waiting, caller, policies, names)
+        if waiting is not None:
+            state = EXPIRED if waiting["expires_at"] <= now else WITHDRAWN
+            await _settle(connection, waiting["id"], state, caller.actor, now, {"replaced_by": digest})
+        # Nothing is given when somebody else asks first at the same moment: what they asked is then the one that waits.
+        row = await connection.fetchrow(
+            """INSERT INTO hilum.approval (kind, subject, digest, requested_by, authors, attributes, quorum, requested_at,
+                                           expires_at)
+               SELECT $1, $2, $3, $4,
+                      ARRAY(SELECT unnest($5::text[]) UNION SELECT unnest(a.authors) FROM hilum.approval AS a
+                             WHERE a.kind = $1 AND a.subject = $2 AND a.digest = $3 ORDER BY 1), $6, $7, $8, $9
+               ON CONFLICT (kind, subject) WHERE state = 'open' DO NOTHING RETURNING *""",
+            kind, subject, digest, caller.actor, sorted(behind), told, quorum, now, expires_at,
+        )  # fmt: skip
     detail = {"kind": kind, "subject": subject, "digest": digest, "quorum": quorum, "authors": made_by}
     await append(connection, [Entry(now, caller.actor, "approval.requested", _address(row["id"]), detail)])
     return await _approval(connection, row)
+
+
+async def everyone_behind(
+    connection: asyncpg.Connection, caller: Caller, made_by: Collection[str], names: Names, *, now: datetime
+) -> frozenset[str]:
+    """Everyone who acts when this caller asks for what ``made_by`` made: none of them decides about it."""
+    behind = names.behind_caller(caller).union(*(names.behind(actor) for actor in made_by))
+    # Who registered a program's key may hold it, and would ask by the program what they then approve themselves.
+    services = [actor.removeprefix("service:") for actor in made_by if actor.startswith("service:")]
+    return behind.union(*(names.behind(who) for who in await service_keys.behind(connection, services, now=now)))
+
+
+async def _join(
+    connection: asyncpg.Connection, waiting: asyncpg.Record, actor: str, behind: frozenset[str], quorum: int, now: datetime
+) -> Approval:  # fmt: skip
+    """The approval that waits, asked for by these as well; nothing changes when they had asked before."""
+    authors, wanted = sorted({*waiting["authors"], *behind}), max(quorum, waiting["quorum"])
+    if len(authors) == len(waiting["authors"]) and wanted == waiting["quorum"]:
+        return await _approval(connection, waiting)
+    row = await connection.fetchrow(
+        "UPDATE hilum.approval SET authors = $2, quorum = $3 WHERE id = $1 RETURNING *", waiting["id"], authors, wanted
+    )
+    detail = {"digest": waiting["digest"], "quorum": wanted, "authors": authors}
+    await append(connection, [Entry(now, actor, "approval.joined", _address(waiting["id"]), detail)])
+    return await _approval(connection, row)
+
+
+def _may_withdraw(waiting: asyncpg.Record, caller: Caller, policies: Policies | None, names: Names) -> None:
+    """ApprovalRefused unless this caller has a part in what waits and may still ask for such a thing."""
+    if not names.behind_caller(caller) & frozenset(waiting["authors"]):
+        raise ApprovalRefused(
+            f"approval {waiting['id']} of {waiting['kind']} {waiting['subject']} waits as {waiting['requested_by']} asked "
+            "for it, and only who asked replaces it; ask them, or let somebody reject it"
+        )
+    if policies is not None:
+        about = Resource(
+            "Approval", str(waiting["id"]), {"kind": waiting["kind"], **orjson.loads(waiting["attributes"])}
+        )
+        told = explain(policies, caller, "create", about)
+        if not told.decision:
+            raise ApprovalRefused(told.sentence(caller.actor, "create", about))
 
 
 async def decide(
@@ -178,10 +230,7 @@ async def decide(
     detail = {"digest": digest, "reason": reason, "policy_version": policies.version}
     action = "approval.given" if approves else "approval.refused"
     await append(connection, [Entry(now, caller.actor, action, _address(approval), detail)])
-    agreed = await connection.fetchval(
-        "SELECT count(*) FROM hilum.approval_decision WHERE approval = $1 AND approves", approval
-    )
-    if not approves or agreed >= row["quorum"]:
+    if not approves or len(await _voices(connection, approval, row["authors"])) >= row["quorum"]:
         await _settle(connection, approval, APPROVED if approves else REJECTED, caller.actor, now, {"digest": digest})
     return await read(connection, approval)
 
@@ -225,12 +274,25 @@ async def waiting(connection: asyncpg.Connection, *, now: datetime, limit: int =
     return [await _approval(connection, row) for row in rows]
 
 
-async def _approval(connection: asyncpg.Connection, row: asyncpg.Record) -> Approval:
+async def is_agreed_without(connection: asyncpg.Connection, approval: Approval, people: Collection[str]) -> bool:
+    """Whether enough others agreed: what it was asked for by these as well would still be approved."""
+    voices = await _voices(connection, approval.id, [*approval.authors, *people])
+    return approval.state == APPROVED and len(voices) >= approval.quorum
+
+
+async def _voices(connection: asyncpg.Connection, approval: int, authors: Collection[str]) -> tuple[str, ...]:
+    """Who agreed, but for those who have a part in it, also when they came to have one afterwards."""
     given = await connection.fetch(
-        "SELECT decided_by FROM hilum.approval_decision WHERE approval = $1 AND approves ORDER BY at", row["id"]
-    )
+        """SELECT decided_by FROM hilum.approval_decision
+            WHERE approval = $1 AND approves AND NOT (decided_by = ANY($2) OR behind && $2) ORDER BY at""",
+        approval, sorted(authors),
+    )  # fmt: skip
+    return tuple(record["decided_by"] for record in given)
+
+
+async def _approval(connection: asyncpg.Connection, row: asyncpg.Record) -> Approval:
     known = {**row, "authors": tuple(row["authors"]), "attributes": orjson.loads(row["attributes"])}
-    return Approval(**known, approved_by=tuple(record["decided_by"] for record in given))
+    return Approval(**known, approved_by=await _voices(connection, row["id"], row["authors"]))
 
 
 async def _settle(

@@ -100,15 +100,18 @@ def about_request(body: ApprovalRequest) -> Mapping[str, Any]:
     ),
 )
 async def ask_approval(body: ApprovalRequest, caller: Caller, platform: Platform) -> Created[Approval]:
-    """Ask that something be approved. The open approval of the same thing is returned; of a changed one it is replaced."""
+    """Ask that something be approved. The open approval of the same thing is joined; of a changed one whoever asked replaces it."""
     now = platform.now()
     attributes = {name: value for name, value in _given(body).items() if name != "kind"}
-    async with platform.pool.acquire() as connection, connection.transaction():
-        made = await request(
-            connection, kind=body.kind, subject=body.subject, digest=body.digest, caller=caller,
-            names=Names(platform.estate), now=now, expires_at=now + timedelta(hours=body.expires_in_hours),
-            attributes=attributes, quorum=body.quorum,
-        )  # fmt: skip
+    try:
+        async with platform.pool.acquire() as connection, connection.transaction():
+            made = await request(
+                connection, kind=body.kind, subject=body.subject, digest=body.digest, caller=caller,
+                names=Names(platform.estate), now=now, expires_at=now + timedelta(hours=body.expires_in_hours),
+                attributes=attributes, quorum=body.quorum, policies=platform.policies,
+            )  # fmt: skip
+    except ApprovalRefused as refused:
+        raise Problem(409, "conflict", str(refused)) from None
     return Created(_told(made, now), f"/approvals/{made.id}")
 
 

@@ -13,6 +13,7 @@ import httpx2
 import orjson
 import pytest
 from tests.gateway.supply_door import Sso
+from tests.gateway.supply_estate import Order, WarehouseInFile
 
 PLACE = "/supply/v1/orders"
 REQUEST = {"facility": "ST-MARY", "supplier": "ORTHO", "amount": 12.5}
@@ -56,6 +57,35 @@ def test_an_order_is_placed_once_though_the_door_dies(database_url: str, tmp_pat
         second.wait(20)
     book = orjson.loads((tmp_path / "warehouse.json").read_bytes())
     assert list(book["orders"]) == ["PO-1"] and len(book["keys"]) == 1
+
+
+def test_a_note_is_put_once_on_the_state_that_was_named_though_the_door_dies(database_url: str, tmp_path: Path):
+    """The repeat finds the order as the killed request left it, which is not the state that it names."""
+    sso = Sso()
+    (tmp_path / "key.pem").write_bytes(orjson.dumps(sso.key.as_dict(private=True)))
+    WarehouseInFile(tmp_path / "warehouse.json").keep(
+        Order(number="PO-1", revision=1, facility="ST-MARY", supplier="ORTHO")
+    )
+    headers = {"authorization": f"Bearer {sso.token('ana')}", "idempotency-key": "K-1", "if-match": '"1"'}
+
+    def put(address: str) -> httpx2.Response:
+        place = f"{address}{PLACE}/PO-1"
+        return httpx2.put(place, json={"text": "call first"}, headers=headers, trust_env=False, timeout=30)
+
+    killed, address = started(database_url, tmp_path, "delivery.sent:annotate=kill")
+    with pytest.raises(httpx2.TransportError):
+        put(address)
+    assert killed.wait(20) == -9
+    second, address = started(database_url, tmp_path)
+    try:
+        asyncio.run(let_leases_end(database_url))
+        answer = put(address)
+        assert answer.status_code == 200 and answer.json()["revision"] == 2, answer.text
+    finally:
+        second.terminate()
+        second.wait(20)
+    book = orjson.loads((tmp_path / "warehouse.json").read_bytes())
+    assert book["orders"]["PO-1"]["revision"] == 2 and len(book["keys"]) == 1
 
 
 async def let_leases_end(url: str) -> None:

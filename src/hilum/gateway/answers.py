@@ -136,7 +136,7 @@ class Shown:
             known = asked.text(b"if-none-match")
             if known is not None and asked.scope["method"] in ("GET", "HEAD") and unchanged(known, current):
                 return Answer(304, kept=kept, cache=cache), seen
-        return Answer(answer.status, _written(item), JSON, kept, cache), seen
+        return Answer(answer.status, written(item), JSON, kept, cache), seen
 
     def page(
         self, asked: Asked, endpoint: Endpoint, document: dict[str, Any], where: Where, bound_to: bytes
@@ -161,7 +161,7 @@ class Shown:
         if following is not None:
             following = self._cursors.sealed(following, bound_to)
             headers.append((b"link", _next_link(asked, following)))
-        body = _written({"items": shown, "next": following})
+        body = written({"items": shown, "next": following})
         return Answer(200, body, JSON, headers), seen, len(document["items"]) - len(shown)
 
     def state(self, endpoint: Endpoint, item: Mapping[str, Any]) -> str | None:
@@ -192,7 +192,8 @@ class Shown:
         return [(b"location", quote(place, safe=_LOCATION_SAFE).encode())]
 
 
-def _written(document: dict[str, Any]) -> bytes:
+def written(document: dict[str, Any]) -> bytes:
+    """A document as it is sent. ``OutsideContract`` for a number that JSON has no common reading of."""
     try:
         return orjson.dumps(document)
     except TypeError:

@@ -3,7 +3,11 @@
 The row is leased before the handler runs; it holds the answer from the commit on that records the change. A process that
 was killed in between leaves a lease that ends; the repeat then runs the handler again, and its commands, whose keys are
 made of this one, find the effect that was made. Answers of the server's own failure (5xx) are not kept: the repeat is meant
-to try again.
+to try again. That the state which ``If-Match`` names was found is kept with the lease: the repeat finds the state that the
+effect made, and must not be refused for it.
+
+What is kept is the handler's answer before anybody's eyes were considered. Who asks again may see more or less than the first
+time, so each repeat is masked anew.
 """
 
 from __future__ import annotations
@@ -39,12 +43,13 @@ _BEGIN = """
       FROM {given} AS u (caller, operation, key, fingerprint, leased_until, created_at, expires_at)
      ORDER BY u.caller, u.operation, u.key
     ON CONFLICT (caller, operation, key) DO UPDATE
-       SET fingerprint = excluded.fingerprint, state = 'running', fence = i.fence + 1, status = NULL, headers = NULL,
-           body = NULL, sealed = false, leased_until = excluded.leased_until, created_at = excluded.created_at,
+       SET fingerprint = excluded.fingerprint, fence = i.fence + 1, status = NULL, headers = NULL, body = NULL,
+           state = CASE WHEN i.expires_at <= excluded.created_at THEN 'running' ELSE i.state END,
+           sealed = false, leased_until = excluded.leased_until, created_at = excluded.created_at,
            expires_at = excluded.expires_at
      WHERE i.expires_at <= excluded.created_at
-        OR (i.state = 'running' AND i.leased_until <= excluded.created_at AND i.fingerprint = excluded.fingerprint)
-    RETURNING i.caller, i.operation, i.key, i.fence
+        OR (i.state <> 'answered' AND i.leased_until <= excluded.created_at AND i.fingerprint = excluded.fingerprint)
+    RETURNING i.caller, i.operation, i.key, i.fence, i.state
 """
 _Wanted = tuple[str, str, bytes, bytes, datetime, datetime, datetime]
 
@@ -59,29 +64,34 @@ _KEEP = """
                     WHERE (k.caller, k.operation, k.key) IN (SELECT u.caller, u.operation, u.key FROM u)
                     ORDER BY k.caller, k.operation, k.key FOR UPDATE) AS held USING (caller, operation, key)
      WHERE i.caller = u.caller AND i.operation = u.operation AND i.key = u.key AND i.fence = u.fence
-       AND i.state = 'running'
+       AND i.state <> 'answered'
 """
+RUNNING, CONFIRMED, ANSWERED = "running", "confirmed", "answered"
+"""What a row is. Confirmed: running, and its ``If-Match``, which is in its fingerprint, was the state when it began."""
 
 
 @dataclass(frozen=True)
 class Begun:
-    """The right to run the handler for a key. ``name`` is the same for every repeat of the same request."""
+    """The right to run the handler for a key. ``name`` is the same for every repeat of the same request; ``confirmed``: one
+    of them, which did not come to its answer, found the state that ``If-Match`` names."""
 
     caller: str
     operation: str
     key: bytes
     fence: int
     name: str
+    confirmed: bool = False
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """The answer of the first request with the key."""
+    """The answer of the first request with the key. ``unmasked``: the handler's own, which is nobody's to see as it is."""
 
     status: int
     content_type: bytes
     headers: Headers
     body: bytes
+    unmasked: bool = False
 
 
 def key_in(header: str | None, *, required: bool) -> str | None:
@@ -108,7 +118,8 @@ def fingerprint(
 ) -> bytes:
     """What has to be the same when a key is repeated; parts are told apart by their lengths.
 
-    The kept answer is unmasked as its purpose or grant allowed, so nobody gets it again with another or with none.
+    Another purpose or grant makes another request: what was done under one is not asked for again under another. Roles and
+    bonds are no part of it, for whoever's changed must still not have the effect twice.
     """
     parts = [method.encode(), path, query, body, b"" if if_match is None else if_match.encode()]
     if purpose != OPERATIONS or break_glass is not None:
@@ -145,13 +156,14 @@ class IdempotencyKeys:
         digest = sha256(key.encode()).digest()
         until = now + timedelta(seconds=timeout_seconds + LEASE_MARGIN_SECONDS)
         for _ in range(3):
-            fence = await self._leases.ask((caller, operation, digest, print_, until, now, now + self._retention))
-            if isinstance(fence, asyncpg.DataError):
-                raise fence
-            if fence is not None:
+            leased = await self._leases.ask((caller, operation, digest, print_, until, now, now + self._retention))
+            if isinstance(leased, asyncpg.DataError):
+                raise leased
+            if leased is not None:
                 whose = sha256(f"{caller}\0{key}".encode()).hexdigest()[:24]
                 name = f"api/{operation}/{whose}-{print_[:6].hex()}"
-                return Begun(caller, operation, digest, fence, name)
+                fence, state = leased
+                return Begun(caller, operation, digest, fence, name, state == CONFIRMED)
             row = await self._pool.fetchrow(
                 """SELECT fingerprint, state, leased_until, status, headers, body, sealed FROM api_idempotency
                     WHERE caller = $1 AND operation = $2 AND key = $3""",
@@ -161,14 +173,38 @@ class IdempotencyKeys:
                 continue  # Given back between the two statements: take it.
             if row["fingerprint"] != print_:
                 raise Refusal("key-reused")
-            if row["state"] == "running":
+            if row["state"] != ANSWERED:
                 left = (row["leased_until"] - now).total_seconds()
                 raise Refusal("still-running", headers=(retry_after(min(left, 2.0)),))
             return await self._replayed(row, caller, operation, digest)
         raise Refusal("still-running", headers=(retry_after(1),))
 
+    async def confirm(self, begun: Begun) -> None:
+        """Note that the state which ``If-Match`` names was found, before the handler runs. ``Refusal`` 409 when somebody else
+        has taken the key over meanwhile."""
+        if begun.confirmed:
+            return
+        done: str = await self._pool.execute(
+            """UPDATE api_idempotency SET state = 'confirmed'
+                WHERE caller = $1 AND operation = $2 AND key = $3 AND fence = $4 AND state = 'running'""",
+            begun.caller, begun.operation, begun.key, begun.fence,
+        )  # fmt: skip
+        if done != "UPDATE 1":
+            raise Refusal("still-running", headers=(retry_after(1),))
+
+    async def has_commanded(self, begun: Begun) -> bool:
+        """Whether the request, or the earlier one that it repeats, has sent a command to a system."""
+        return bool(await self._pool.fetchval("SELECT EXISTS (SELECT FROM delivery WHERE case_id = $1)", begun.name))
+
     async def answered(
-        self, begun: Begun, status: int, content_type: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+        self,
+        begun: Begun,
+        status: int,
+        content_type: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        unmasked: bool = False,
     ) -> Beside:
         """The answer, sealed, as it is kept in one commit with the record of the change that it answers."""
         sealed = self._sealer is not None and bool(body)
@@ -176,7 +212,8 @@ class IdempotencyKeys:
             place = _place(begun.caller, begun.operation, begun.key)
             body = await self._sealer.sealed(body, SEALED_AS, place, self._clock())
         pairs = [(b"content-type", content_type), *headers]
-        told = orjson.dumps([[name.decode("latin-1"), value.decode("latin-1")] for name, value in pairs])
+        lines = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in pairs]
+        told = orjson.dumps({"headers": lines, "unmasked": unmasked})
         return Beside(_KEEP, _KEPT, (begun.caller, begun.operation, begun.key, begun.fence, status, told, body, sealed))
 
     async def finish(
@@ -187,11 +224,17 @@ class IdempotencyKeys:
         await self._pool.execute(_KEEP.format(given=_KEPT_ALONE.source(1)), *kept.row)
 
     async def give_back(self, begun: Begun) -> None:
-        """The handler ended without an answer worth keeping: a repeat runs it at once."""
+        """The handler ended without an answer worth keeping: a repeat runs it at once.
+
+        What was confirmed stays: the effect may have been made, and then the repeat finds another state than it names.
+        """
         await self._pool.execute(
-            """DELETE FROM api_idempotency
+            """WITH kept AS (
+                   UPDATE api_idempotency SET leased_until = least(leased_until, $5::timestamptz)
+                    WHERE caller = $1 AND operation = $2 AND key = $3 AND fence = $4 AND state = 'confirmed')
+               DELETE FROM api_idempotency
                 WHERE caller = $1 AND operation = $2 AND key = $3 AND fence = $4 AND state = 'running'""",
-            begun.caller, begun.operation, begun.key, begun.fence,
+            begun.caller, begun.operation, begun.key, begun.fence, self._clock(),
         )  # fmt: skip
 
     async def forget_expired(self) -> int:
@@ -208,8 +251,8 @@ class IdempotencyKeys:
         await self._leases.close()
         await self._kept.close()
 
-    async def _lease(self, asked: Sequence[_Wanted]) -> list[int | asyncpg.DataError | None]:
-        """The fence of each, None for those that are not to be had, in one statement and one commit."""
+    async def _lease(self, asked: Sequence[_Wanted]) -> list[tuple[int, str] | asyncpg.DataError | None]:
+        """The fence and state of each, None for those that are not to be had, in one statement and one commit."""
         first = {wanted[:3]: wanted for wanted in reversed(asked)}
         try:
             async with self._kept as connection:
@@ -218,7 +261,7 @@ class IdempotencyKeys:
         except asyncpg.DataError as refused:
             # A name that no column takes is the trouble of whoever bears it, and of nobody who came at the same time.
             return [refused] if len(asked) == 1 else [fence for one in asked for fence in await self._lease([one])]
-        fences = {(row["caller"], row["operation"], row["key"]): row["fence"] for row in rows}
+        fences = {(row["caller"], row["operation"], row["key"]): (row["fence"], row["state"]) for row in rows}
         # The same key twice at once: it is the first one's, and the other finds it running.
         return [fences.get(wanted[:3]) if first[wanted[:3]] is wanted else None for wanted in asked]
 
@@ -228,8 +271,9 @@ class IdempotencyKeys:
             if self._sealer is None:
                 raise RuntimeError("an answer was sealed, and this process has no key to open it with")
             body = await self._sealer.opened(body, _place(caller, operation, key))
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in orjson.loads(row["headers"])]
-        return Replayed(row["status"], headers[0][1], headers[1:], body)
+        kept = orjson.loads(row["headers"])
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept["headers"]]
+        return Replayed(row["status"], headers[0][1], headers[1:], body, kept["unmasked"])
 
 
 def _place(caller: str, operation: str, key: bytes) -> str:

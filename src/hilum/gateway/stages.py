@@ -57,10 +57,17 @@ class Stages:
         )  # fmt: skip
 
     async def record(
-        self, life: Life, kind: str, seen: Seen, decision: Decision | None, beside: Beside | None = None
+        self,
+        life: Life,
+        kind: str,
+        seen: Seen,
+        decision: Decision | None,
+        beside: Beside | None = None,
+        *,
+        replayed: bool = False,
     ) -> None:
         """Write down who saw or did what, in one commit with ``beside``; it is durable when this returns, and nothing is
-        answered when it fails."""
+        answered when it fails. ``replayed``: it is an earlier write's answer that was seen again."""
         endpoint, asked = life.endpoint, life.asked
         given = {n: str(v) for n, v in life.query.items() if n not in ("cursor", "limit")}
         await self.accesses.record(
@@ -78,7 +85,7 @@ class Stages:
                 peer=asked.peer,
                 policies=decision.policies if decision is not None else (),
                 policy_version=self.decisions.version,
-                detail={"action": endpoint.operation.action},
+                detail={"action": endpoint.operation.action, **({"replayed": True} if replayed else {})},
             ),
             beside=beside,
         )

@@ -26,6 +26,7 @@ from hilum.authoring.estate import Estate
 from hilum.authoring.estate_evidence import RetentionSpec
 from hilum.runtime import legal_holds
 from hilum.runtime.intake import Intake
+from hilum.runtime.key_keeping import KeyKeeping
 from hilum.runtime.legal_holds import HoldRefused, LegalHold
 from hilum.runtime.purge_certificates import PurgeCertificate, certificates
 from hilum.runtime.reception import Problem, Reader, Reception
@@ -358,6 +359,77 @@ def test_a_held_patients_messages_stay_where_they_are_found_and_verified(tell: C
         assert await house.purges() == []
         rows = [bytes(r[0]) for r in await house.pool.fetch("SELECT statement FROM purge_certificate")]
         assert not any(b"ACC-RIVERA" in row for row in rows)
+
+    tell(story)
+
+
+async def purge(house: House) -> None:
+    await house.purges()
+
+
+async def months(house: House) -> None:
+    house.estate.retention = RetentionSpec(messages=3650, search_keys=3650, deliveries=30)
+    await house.purges()
+
+
+async def shred(house: House) -> None:
+    house.clock.at = MARCH_2 + timedelta(days=91)
+    keeping = KeyKeeping(house.pool, house.protection.sealer.keyring, actor="person:ana", clock=house.clock)
+    await keeping.shred("delivery", date(2026, 5, 1), reason="erasure order 7")
+
+
+@pytest.mark.parametrize(("destroys", "look"), [(purge, "mark_held"), (months, "holds"), (shred, "holds")])
+def test_what_stands_when_a_hold_is_acknowledged_stands_afterwards(
+    tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch, destroys: Story, look: str
+) -> None:
+    """Another connection places a hold between the look at the holds and the destruction."""
+    real = getattr(legal_holds, look)
+    day = MARCH_2.replace(hour=0)
+
+    async def story(house: House) -> None:
+        async def standing() -> tuple[list[str], int]:
+            living = await house.pool.fetchval("SELECT count(*) FROM data_key WHERE wrapped IS NOT NULL")
+            return await house.stored("message"), living
+
+        async def placed() -> tuple[list[str], int]:
+            await house.holds(facility="ST-MARY")
+            return await standing()
+
+        async def waits() -> bool:
+            blocked = """SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+                          WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"""
+            return bool(await house.pool.fetchval(blocked))
+
+        placing: list[asyncio.Task[tuple[list[str], int]]] = []
+
+        async def looked(connection: asyncpg.Connection, *span: datetime) -> Any:
+            found = await real(connection, *span)
+            if not placing and span[:1] in ((), (day,)):
+                placing.append(asyncio.create_task(placed()))
+                while not placing[0].done() and not await waits():
+                    pass
+            return found
+
+        await house.takes("U-1")
+        await house.protection.sealer.sealed(b"to billing", "delivery", "delivery.request/U-1", MARCH_2)
+        before = await standing()
+        monkeypatch.setattr(legal_holds, look, looked)
+        await destroys(house)
+        assert await placing[0] == await standing() != before, (
+            "it is acknowledged after what it could not keep has left"
+        )
+
+    tell(story)
+
+
+def test_what_is_of_no_one_facility_is_kept_by_a_hold_on_any(tell: Callable[[Story], None]) -> None:
+    async def story(house: House) -> None:
+        await house.takes("U-1", "U-2", "U-3")
+        await house.takes("U-2")
+        await house.pool.execute("UPDATE event SET facility = '' WHERE seq = 2")
+        await house.holds(facility="HARBOR-VIEW")
+        await house.purges()
+        assert (await house.stored("message"), await house.stored("event")) == (["m/1/2", "m/1/4"], ["e/1/2"])
 
     tell(story)
 

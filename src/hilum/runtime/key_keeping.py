@@ -10,6 +10,7 @@ import asyncpg
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
+from hilum.runtime import legal_holds
 from hilum.runtime.dispatch import days_in_use
 from hilum.security.sealing.keyring import DestroyedKeys, Keyring
 from hilum.security.sealing.periods import NONE, PERIODS
@@ -106,9 +107,10 @@ class KeyKeeping:
             raise ShredRefused(f"{before} is not over yet: what is still being stored would be lost")
         named = certificate if certificate is not None else f"K-{now:%Y%m%dT%H%M%SZ}"
         async with self._pool.acquire() as connection, connection.transaction():
-            holds = await connection.fetch("SELECT id FROM hilum.legal_hold WHERE lifted_at IS NULL ORDER BY id")
+            await legal_holds.while_none_is_placed(connection)
+            holds = await legal_holds.holds(connection)
             if holds:
-                ids = ", ".join(str(r["id"]) for r in holds)
+                ids = ", ".join(str(hold.id) for hold in holds)
                 raise ShredRefused(
                     f"legal hold {ids} stands; a key opens a whole period, so let retention destroy what is not held"
                 )

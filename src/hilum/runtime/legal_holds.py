@@ -17,6 +17,8 @@ from hilum.audit.writer import append
 from hilum.model.where import EVERYTHING, Where
 from hilum.store.where_sql import platform_columns, sql_condition
 
+_LOCK = "hashtextextended('hilum.legal_hold', 0)"
+
 
 class HoldRefused(ValueError):
     """A hold that cannot be placed or lifted so; the text says why and what to do."""
@@ -59,6 +61,14 @@ class LegalHold:
         return ", ".join(parts)
 
 
+async def while_none_is_placed(connection: asyncpg.Connection) -> None:
+    """Until this transaction ends no hold comes into force: what it finds not held is not held when it destroys it.
+
+    Comes first in a transaction that destroys: what it reads of holds before this is not what stands.
+    """
+    await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
 async def place(
     connection: asyncpg.Connection,
     *,
@@ -71,7 +81,10 @@ async def place(
     from_at: datetime | None = None,
     until_at: datetime | None = None,
 ) -> int:
-    """Place a hold; its number. HoldRefused for one without a reason, or that covers nothing."""
+    """Place a hold; its number. HoldRefused for one without a reason, or that covers nothing.
+
+    Waits for a purge that is under way: once the number is given, nothing that is there and covered leaves.
+    """
     if not reason.strip():
         raise HoldRefused("A hold needs a reason: it is what an auditor and a court read.")
     if not key_values and facility is None and from_at is None and until_at is None:
@@ -79,6 +92,8 @@ async def place(
     if from_at is not None and until_at is not None and from_at >= until_at:
         raise HoldRefused("The hold's period ends before it begins.")
     async with connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 0")  # The purge of a large day takes its time.
+        await connection.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
         number: int = await connection.fetchval(
             """INSERT INTO hilum.legal_hold (key_values, key_shown, facility, from_at, until_at, reason, placed_by, placed_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id""",
@@ -177,7 +192,8 @@ async def mark_held(connection: asyncpg.Connection, begin: datetime, end: dateti
     """Note what is held of messages and events of [begin, end) in two temporary tables; rows noted by hold.
 
     A message is held with the events made of it and with the fact that it repeats. Of a message that made no event nobody
-    knows whose it is: a hold on a facility or a key it carries keeps it. Inside a transaction, whose end drops the tables.
+    knows whose it is: a hold on a facility or a key it carries keeps it. An event that is of no one facility (a remittance
+    for several hospitals) may be of any: a hold on whichever keeps it. Inside a transaction, whose end drops the tables.
     """
     await connection.execute(
         """CREATE TEMP TABLE IF NOT EXISTS held_event (shard int, seq bigint, message_seq bigint, PRIMARY KEY (shard, seq)) ON COMMIT DROP;
@@ -193,7 +209,7 @@ async def mark_held(connection: asyncpg.Connection, begin: datetime, end: dateti
         given = (list(hold.key_values), hold.facility, first, last)
         events = await connection.fetchval(
             f"""WITH marked AS (INSERT INTO held_event SELECT e.shard, e.seq, e.message_seq FROM hilum.event AS e
-                    WHERE e.at >= $3 AND e.at < $4 AND ($2::text IS NULL OR e.facility = $2)
+                    WHERE e.at >= $3 AND e.at < $4 AND ($2::text IS NULL OR e.facility IN ($2, ''))
                       AND (cardinality($1::text[]) = 0 OR {_BY_KEY})
                     ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM marked""",
             *given,
@@ -206,7 +222,7 @@ async def mark_held(connection: asyncpg.Connection, begin: datetime, end: dateti
                        OR EXISTS (SELECT FROM hilum.business_key AS k WHERE k.value = ANY($1)
                                    AND k.subject IN ('m/' || m.shard || '/' || m.seq, m.copy_of))
                        OR (cardinality($1::text[]) = 0 AND m.status <> 'accepted' AND (m.copy_of IS NULL OR EXISTS (
-                              SELECT FROM hilum.event AS o WHERE 'e/' || o.shard || '/' || o.seq = m.copy_of AND o.facility = $2)))
+                              SELECT FROM hilum.event AS o WHERE 'e/' || o.shard || '/' || o.seq = m.copy_of AND o.facility IN ($2, ''))))
                        OR EXISTS (SELECT FROM hilum.flow_case AS c JOIN hilum.business_key AS k ON k.subject = 'c/' || c.id
                                    WHERE k.value = ANY($1) AND 'e/' || c.event_shard || '/' || c.event_seq = m.copy_of))
                     ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM marked""",

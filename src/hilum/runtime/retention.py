@@ -113,6 +113,7 @@ class Retention:
         async with connection.transaction():
             # A day of a large hospital takes longer to look through than anything else may.
             await connection.execute("SET LOCAL statement_timeout = 0")
+            await legal_holds.while_none_is_placed(connection)
             used = await days_in_use(connection)
             held = await legal_holds.mark_held(connection, begin, end)
             tables: list[dict[str, Any]] = []
@@ -212,6 +213,7 @@ class Retention:
         free = f"NOT {rule.held}" if rule.held else "true"
         async with connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = 0")
+            await legal_holds.while_none_is_placed(connection)
             gone = await connection.fetch(
                 f"""WITH gone AS (DELETE FROM hilum.{rule.table} AS t WHERE t.{rule.column} < $1 AND {free}
                                   RETURNING (t.{rule.column} AT TIME ZONE 'UTC')::date AS day, sha256(convert_to(t::text, 'UTF8')) AS row)
@@ -245,6 +247,7 @@ class Retention:
             before = self._before(setting)
             now = self._clock()
             async with connection.transaction():
+                await legal_holds.while_none_is_placed(connection)
                 destroyed = await self._keyring.destroy(
                     connection, data_class, before, certificate=f"retention of {setting}", now=now,
                     keep=await self._months_needed(connection, before),

@@ -145,6 +145,7 @@ async def supply_door(
     key: bytes = b"k" * 32,
     name: str = "gateway",
     port: int = 0,
+    open_paths: tuple[str, ...] = (),
 ) -> AsyncIterator[SupplyDoor]:
     estate = estate if estate is not None else supply_estate()
     sso = sso if sso is not None else Sso()
@@ -194,7 +195,7 @@ async def supply_door(
     async def healthy() -> bool:
         return bool(await pool.fetchval("SELECT true"))
 
-    door = Door(estate, stages, usage, monotonic=time.monotonic, healthy=healthy, pages=pages)
+    door = Door(estate, stages, usage, monotonic=time.monotonic, healthy=healthy, pages=pages, open_paths=open_paths)
     served = await serve(door, "127.0.0.1", port)
     async with httpx2.AsyncClient(base_url=served.url, trust_env=False) as client:
         try:

@@ -12,6 +12,9 @@ from hilum.gateway.problems import Refusal
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
+BODY_SECONDS = 10.0
+"""The longest that any body is waited for, however long its operation may take afterwards."""
+
 _LONGEST_NUMBER = 40
 _LARGEST_INTEGER = 2**63 - 1
 # A string that nobody closes ends with the text: were it no match, each quote in it would be tried anew, in quadratic time.
@@ -24,7 +27,8 @@ class Gone(Exception):
 
 
 async def read_body(receive: Receive, content_length: bytes | None, *, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The whole body. ``Refusal`` 413 as soon as it is known to be too large, 400 when it does not arrive in time."""
+    """The whole body. ``Refusal`` 413 as soon as it is known to be too large, 408 when it does not arrive in time."""
+    timeout_seconds = min(timeout_seconds, BODY_SECONDS)
     if content_length is not None and (not content_length.isdigit() or int(content_length[:19]) > max_bytes):
         raise _too_large(max_bytes)
     parts: list[bytes] = []
@@ -44,7 +48,7 @@ async def read_body(receive: Receive, content_length: bytes | None, *, max_bytes
                     return b"".join(parts) if len(parts) > 1 else part
     except TimeoutError:
         raise Refusal(
-            "malformed", f"the body did not arrive within {timeout_seconds:g} s", headers=(("connection", "close"),)
+            "too-slow", f"the body did not arrive within {timeout_seconds:g} s", headers=(("connection", "close"),)
         ) from None
 
 

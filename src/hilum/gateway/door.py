@@ -22,6 +22,7 @@ from hilum.authoring.api import Problem
 from hilum.authoring.caller import NOBODY
 from hilum.authoring.estate import Estate
 from hilum.authoring.failures import AnswerUnreadable, Rejected, Unavailable
+from hilum.gateway.addresses import OpenRequests, TooManyOpen, counted_as
 from hilum.gateway.admission import TooManyAtOnce
 from hilum.gateway.answers import OutsideContract
 from hilum.gateway.asked import Answer, Asked, Scope, asked_of, problem
@@ -49,6 +50,9 @@ Pages = Callable[[Admit], Sequence[BaseRoute]]
 STORE_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, NotRecorded)
 _RETRY_SECONDS = 5.0
 _ASKED = "hilum.asked"
+_CLOSE = ("connection", "close")
+_UNREAD = frozenset({408, 413, 415})
+"""Refused before the whole body was read: what is left of it is not waited for on a connection kept open."""
 
 
 class Door:
@@ -76,6 +80,7 @@ class Door:
         self._monotonic = monotonic
         self._healthy = healthy
         self._open_paths = open_paths
+        self._open = OpenRequests()
         self._page_limits = estate.door("gateway").pages
         self._audiences = tuple(sorted({a for spec in estate.api_specs.values() for a in spec.audience}))
         own = [Route("/health", self._health), Route("/metrics", self._metrics)]
@@ -198,7 +203,29 @@ class Door:
         if path == "/health":
             asked.decision = Decision(True, ("gateway:liveness",))  # Says that it lives, and nothing of what it holds.
         elif any(path == root or path.startswith(root + "/") for root in self._open_paths):
-            asked.decision = Decision(True, ("gateway:signs-in",))
+            await self._open_page(asked, receive, send)
+            return
+        await self._shown(asked, receive, send)
+
+    async def _open_page(self, asked: Asked, receive: Receive, send: Send) -> None:
+        """A page that asks nobody who they are: counted by address, in all and at once."""
+        asked.decision = Decision(True, ("gateway:signs-in",))
+        address = counted_as(asked.peer)
+        try:
+            with self._open.one(address):
+                await self._spend(asked, f"open:peer:{address}")
+                await self._shown(asked, receive, send)
+        except TooManyOpen:
+            detail = "this address has too many requests open at once"
+            refusal = Refusal("too-many-requests", detail, headers=(retry_after(1), _CLOSE))
+            await _send(asked, await self._problem(asked, refusal), send)
+        except HTTPException as refused:
+            refused.headers = dict([_CLOSE])  # Its body is not read any more.
+            await _send(asked, _of_page(asked, refused), send)
+
+    async def _shown(self, asked: Asked, receive: Receive, send: Send) -> None:
+        """Starlette's answer, with the door's headers; withheld where nobody decided."""
+        scope, path = asked.scope, asked.scope["path"]
         withheld = False
 
         async def sending(message: MutableMapping[str, Any]) -> None:
@@ -211,6 +238,8 @@ class Door:
                 told = {name for name, _ in message["headers"]}
                 more = [(n, v) for n, v in Answer(message["status"]).lines(asked) if n not in told]
                 message["headers"] = [*message["headers"], *((n, v) for n, v in more if n != b"content-length")]
+                if message["status"] in _UNREAD and b"connection" not in told:
+                    message["headers"].append((b"connection", b"close"))
             if not withheld:
                 await send(message)
 
@@ -237,14 +266,14 @@ class Door:
                     asked.authorization, audience=self._audiences, certificate=self._stages.certificate(asked.scope)
                 )
             except Unauthenticated as error:
-                await self._spend(asked, f"page:peer:{asked.peer}")
+                await self._spend(asked, f"page:peer:{counted_as(asked.peer)}")
                 raise HTTPException(
                     error.status, error.description, headers={"www-authenticate": error.challenge}
                 ) from None
             asked.caller = replace(caller, trace_id=asked.trace.trace_id)
             await self._spend(asked, f"page:{caller.actor}@{caller.issuer}")
         else:
-            await self._spend(asked, f"page:peer:{asked.peer}")
+            await self._spend(asked, f"page:peer:{counted_as(asked.peer)}")
         decision = self._stages.decisions.decide(asked.caller, "read", resource.type, resource.id, ())
         asked.decision = decision
         if not decision.allowed:

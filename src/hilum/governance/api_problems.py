@@ -41,6 +41,7 @@ _TYPES = (
     ProblemType("not-found", 404, "There is nothing here that you may see", "Check the address."),
     ProblemType("method-not-allowed", 405, "This address does not take this method", "Use one of those in Allow."),
     ProblemType("not-acceptable", 406, "No representation that you accept", "Accept application/json."),
+    ProblemType("too-slow", 408, "The body did not arrive in time", "Send it again, faster, or less at once."),
     ProblemType("conflict", 409, "The thing is in another state", "Read it again and decide anew."),
     ProblemType(
         "still-running", 409, "The first request with this key is still running", "Wait for Retry-After, then repeat it."

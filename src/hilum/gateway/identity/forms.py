@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 MOST_BYTES = 16_384
+BODY_SECONDS = 10.0
+"""For how long a body is waited for: whoever sends one byte and then nothing must not keep a place for ever."""
 REPEATABLE = frozenset({"resource"})
 
 
@@ -47,11 +50,17 @@ async def form(request: Request) -> Parameters:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise HTTPException(415, "The body has to be application/x-www-form-urlencoded.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, "The body is too large.")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise HTTPException(413, "The body is too large.")
+    except TimeoutError:
+        raise HTTPException(408, "The body did not arrive in time.") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "The connection ended within the body.") from None
     try:
         return Parameters(_pairs(body.decode("utf-8")))
     except UnicodeDecodeError:

@@ -6,7 +6,6 @@ import os
 import pty
 import random
 import select
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ SMALL = (
     else []
 )
 OWN = [(name, seed) for name in ("hl7v2", "x12", "cxml") for seed in seeds(name)]
-SECONDS = 8
+ROUNDS = 30
 
 
 def damaged(data: bytes, dice: random.Random) -> bytes:
@@ -59,19 +58,14 @@ def all_four(terminal: Terminal, data: bytes, dice: random.Random) -> None:
 @pytest.mark.skipif(not SMALL, reason="the corpora shared/data are not beside this checkout")
 def test_real_files_damaged_are_answered_in_sentences(terminal):
     dice = random.Random(11)
-    until = time.monotonic() + SECONDS
-    count = 0
-    while time.monotonic() < until:
+    for _ in range(ROUNDS):
         path: Path = dice.choice(SMALL)
         all_four(terminal, damaged(path.read_bytes(), dice), dice)
-        count += 1
-    assert count > 20
 
 
 def test_own_files_with_their_grammar_alive_are_answered_in_sentences(terminal):
     dice = random.Random(12)
-    until = time.monotonic() + SECONDS / 2
-    while time.monotonic() < until:
+    for _ in range(ROUNDS // 2):
         name, seed = dice.choice(OWN)
         all_four(terminal, mutator(name)(seed, dice), dice)
 

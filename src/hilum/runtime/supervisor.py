@@ -222,7 +222,7 @@ def _prepare(estate: Path, data: Path, overlay: Path | None, environment: dict[s
         raise NotStarted(done.stderr.strip() or done.stdout.strip() or "the platform could not be prepared")
 
 
-def wait_ready(supervisor: Supervisor, data: Path, *, timeout_seconds: float = 60.0) -> dict[str, dict[str, Any]]:
+def wait_ready(supervisor: Supervisor, data: Path, *, timeout_seconds: float = 120.0) -> dict[str, dict[str, Any]]:
     """Wait until every role says it is ready; returns what each said (ports, addresses)."""
     deadline = time.monotonic() + timeout_seconds
     ready: dict[str, dict[str, Any]] = {}

@@ -285,14 +285,14 @@ def test_xml_with_entities_other_roots_or_no_end_is_refused(data):
     ids=["names", "string", "strangers", "doubles", "base64", "contained", "repeated", "empty"],
 )
 def test_large_and_hostile_documents_take_linear_time(data):
-    start = time.perf_counter()
+    start = time.process_time()
     document = fhir.parse(data)
     findings = fhir.validate(document)
     fhir.outline(document)
     fhir.convert(document)
 
     assert len(findings) <= 301
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 # --- recognising ---------------------------------------------------------------------------------------------------------

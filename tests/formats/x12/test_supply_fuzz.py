@@ -114,10 +114,10 @@ LONG = {
 @pytest.mark.parametrize(("set_id", "functional_id", "body"), LONG.values(), ids=LONG)
 def test_a_long_document_takes_time_in_proportion(set_id: str, functional_id: str, body: list[str]):
     document = interchange(set_id, functional_id, body)
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(x12.validate(document)) <= 500
     try:
         x12.convert(document)
     except FormatError as refused:
         assert refused.text
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3

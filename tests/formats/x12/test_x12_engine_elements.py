@@ -218,9 +218,9 @@ def test_long_and_hostile_segments_take_linear_time():
     for use, pattern in EXAMPLES:
         for unit in ("*", ":", "^", "A", "1", " ", "*A", ":1", "-", "20260101-", "*A:B^C"):
             text = use.name + unit * (100_000 // len(unit))
-            started = time.perf_counter()
+            started = time.process_time()
             pattern.fullmatch(text)
-            assert time.perf_counter() - started < 0.2, (use.name, unit)
+            assert time.process_time() - started < 0.2, (use.name, unit)
 
 
 def test_codes_branch_by_character_and_the_longer_one_wins():

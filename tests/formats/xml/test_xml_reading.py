@@ -43,12 +43,12 @@ REFUSED = {
 
 @pytest.mark.parametrize(("data", "code"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_read_is_refused_by_name(data, code):
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(xml.XmlError) as refusal:
         xml.read(data)
     assert refusal.value.code == code
     assert "knee" not in str(refusal.value).lower()
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 def test_more_elements_than_are_read_is_refused_before_a_tree_is_made():

@@ -179,15 +179,12 @@ def test_the_secrets_of_a_template_are_for_their_owner_only(erp):
 def test_everything_is_built_from_nothing_on_sqlite_too(erp, tmp_path):
     """The whole way from an empty cache; SQLite, because there the modules install in a third of the time."""
     seed = replace(erp.seed, company="Empty Cache Health")
-    began = time.monotonic()
     told: list[str] = []
     cache = tmp_path / "cache"
     (cache / "tryton").mkdir(parents=True)
     with Tryton(seed, database="sqlite", cache=cache, progress=told.append) as fresh:
-        took_seconds = time.monotonic() - began
         assert answers(fresh.base_url)
         with fresh.desk() as desk:
             assert len(desk.search("product.product", [])) == len(seed.items)
     assert [text.split()[0] for text in told] == ["installing", "installing", "seeding", "starting"]
-    assert took_seconds < 180
     shutil.rmtree(cache)

@@ -140,7 +140,7 @@ async def _thread(
     feeds = await _feeds(connection, events, estate, veil, protection)
     subjects.extend(f"f/{f.feed}/{f.event[2:]}" for f in feeds if f.receipt is None)
     work_items = await _work_items(connection, subjects, veil)
-    replays = await _replays(connection, [s for s in subjects if s[0] in "me"])
+    replays = await _replays(connection, [s for s in subjects if s[0] in "me"], veil)
     subjects.extend([*(f"w/{w.id}" for w in work_items), *(f"r/{r.job}" for r in replays)])
     audit = await _audit(connection, subjects + await _crosswalk_subjects(connection, events), veil)
     title, state = _title(address, case, events, messages, feeds)
@@ -287,10 +287,12 @@ async def _steps(
         elif isinstance(envelope, dict) and "ok" in envelope:
             result = veil.data(_unwrapped(envelope["ok"]))
         elif isinstance(envelope, dict) and "kind" in envelope:
-            # A failure's own words never hold protected data; that is the rule for causes.
+            # A failure's own words never hold protected data; that is the rule for causes, and authors forget it.
             outcome, result = (
                 envelope["kind"],
-                {k: v for k, v in envelope.items() if k not in ("kind", "function_id") and v is not None},
+                veil.recorded(
+                    {k: v for k, v in envelope.items() if k not in ("kind", "function_id") and v is not None}
+                ),
             )
         else:
             result = veil.data(envelope)
@@ -435,7 +437,7 @@ async def _work_items(connection: asyncpg.Connection, subjects: list[Address], v
     )  # fmt: skip
 
 
-async def _replays(connection: asyncpg.Connection, subjects: list[Address]) -> tuple[ReplayPart, ...]:
+async def _replays(connection: asyncpg.Connection, subjects: list[Address], veil: Veil) -> tuple[ReplayPart, ...]:
     rows = await connection.fetch(
         """SELECT j.id, j.dry_run, j.actor, j.reason, j.created_at, r.original, r.copy, r.change, r.detail
              FROM hilum.replay_result r JOIN hilum.replay_job j ON j.id = r.job
@@ -449,9 +451,9 @@ async def _replays(connection: asyncpg.Connection, subjects: list[Address]) -> t
             r["original"],
             r["copy"],
             r["change"],
-            r["detail"],
+            veil.text(r["detail"]),
             r["actor"],
-            r["reason"],
+            veil.text(r["reason"]),
             r["created_at"],
         )
         for r in rows

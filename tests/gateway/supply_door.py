@@ -190,6 +190,7 @@ async def supply_door(
         clock=clock,
         token=os.urandom,
         stale=StaleMemory(clock=clock, longest_seconds=60),
+        tokens=protection.sealer,
     )
 
     async def healthy() -> bool:

@@ -50,6 +50,8 @@ class Seen:
     shown: set[str] = field(default_factory=set)
     masked: set[str] = field(default_factory=set)
     subjects: list[str] = field(default_factory=list)
+    named: str = ""
+    """The one thing that is answered about, by its own word, whether anything protected of it is seen or not."""
     found: int = 0
 
 
@@ -119,6 +121,7 @@ class Shown:
         if answer.document is None:
             return Answer(answer.status, kept=self._location(endpoint, answer)), seen
         item = answer.document
+        seen.named = _named(endpoint, item)
         attributes = attributes_of(endpoint, item)
         if where is not EVERYTHING and not where.matches(attributes):
             raise Refusal("not-found")
@@ -212,11 +215,19 @@ def _mask(endpoint: Endpoint, item: dict[str, Any], hidden: frozenset[str], seen
         seen.shown |= present - hidden
         seen.masked |= present & hidden
         if endpoint.subject_path is not None and present & visible:
-            value = item.get(endpoint.subject_path[0])
-            if value is not None:
-                seen.subjects.append(value.get("value", "") if isinstance(value, dict) else str(value))
+            name = _named(endpoint, item)
+            if name:
+                seen.subjects.append(name)
     if hidden:
         masks.apply(item, hidden)
+
+
+def _named(endpoint: Endpoint, item: Mapping[str, Any]) -> str:
+    """What the answer calls the thing that it is about; empty where it does not say."""
+    value = item.get(endpoint.subject_path[0]) if endpoint.subject_path is not None else None
+    if value is None:
+        return ""
+    return str(value.get("value", "")) if isinstance(value, dict) else str(value)
 
 
 def _next_link(asked: Asked, cursor: str) -> bytes:

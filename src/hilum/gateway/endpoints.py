@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import Any
@@ -70,6 +70,7 @@ class Endpoint:
     standard: Agreement
     consumers: Mapping[str, Agreement]
     sibling: Endpoint | None = None  # Reads what this one changes.
+    guarded: Mapping[str, str] = field(default_factory=dict)  # Resources whose ids are protected, to the id's field.
 
     @property
     def safe(self) -> bool:
@@ -100,8 +101,12 @@ def routes_of(estate: Estate) -> tuple[Routes[Endpoint], list[Endpoint]]:
         endpoint = _endpoint(operation, spec, life)
         routes.add(operation.method, operation.route, endpoint)
         made.append(endpoint)
+    guarded = {
+        e.operation.resource: e.subject_path[0] for e in made if e.subject_path is not None and e.subject_path[1]
+    }
     for endpoint in made:
         _relate(endpoint, made)
+        endpoint.guarded = _guarded(endpoint, guarded)
     return routes, made
 
 
@@ -117,6 +122,12 @@ def _relate(endpoint: Endpoint, all_of_them: list[Endpoint]) -> None:
             f"{endpoint.name} wants If-Match, but nothing at {operation.route} can be read whose ETag it could be: declare "
             "that read with `etag=`, or take the parameter `etag` and compare it yourself"
         )
+
+
+def _guarded(endpoint: Endpoint, guarded: Mapping[str, str]) -> Mapping[str, str]:
+    """What is protected anywhere is protected in this path too, whatever resource it addresses here."""
+    last = endpoint.parameters[-1] if endpoint.parameters else ""
+    return {endpoint.operation.resource: last, **guarded} if last in guarded.values() else guarded
 
 
 def _endpoint(operation: Operation, spec: ApiSpec, life: VersionSpec) -> Endpoint:

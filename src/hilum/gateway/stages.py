@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-from hilum.audit.access import Access, Beside, Tokens, sought
+from hilum.audit.access import CHANGE, DENIAL, Access, Beside, Tokens, sought
 from hilum.authoring.api import PageRequest
 from hilum.authoring.platform import Platform
 from hilum.gateway.admission import Admission, Turn
@@ -69,6 +69,9 @@ class Stages:
         """Write down who saw or did what, in one commit with ``beside``; it is durable when this returns, and nothing is
         answered when it fails. ``replayed``: it is an earlier write's answer that was seen again."""
         endpoint, asked = life.endpoint, life.asked
+        subjects = _subjects(endpoint, seen.subjects, self.tokens)
+        if kind in (CHANGE, DENIAL) or replayed:
+            subjects = _about(life, seen, self.tokens)
         given = {n: str(v) for n, v in life.query.items() if n not in ("cursor", "limit")}
         await self.accesses.record(
             Access(
@@ -76,7 +79,7 @@ class Stages:
                 kind,
                 endpoint.name,
                 resource=endpoint.operation.resource,
-                subjects=tuple(_subjects(endpoint, seen, self.tokens)),
+                subjects=tuple(subjects),
                 shown=frozenset(seen.shown),
                 masked=frozenset(seen.masked),
                 filter={n: v for n, v in given.items() if n not in endpoint.sought},
@@ -95,7 +98,8 @@ class Stages:
         caller, endpoint = life.asked.caller, life.endpoint
         if caller.break_glass is None:
             return
-        subjects = _subjects(endpoint, seen, self.tokens)
+        written = endpoint.operation.kind == "write"
+        subjects = _about(life, seen, self.tokens) if written else _subjects(endpoint, seen.subjects, self.tokens)
         subject = subjects[0] if len(subjects) == 1 else endpoint.operation.resource
         if not await self.grants.used(caller, operation=endpoint.name, subject=subject):
             raise Refusal("grant-not-in-force")
@@ -118,10 +122,26 @@ class Life:
     where: Where = EVERYTHING
 
 
-def _subjects(endpoint: Endpoint, seen: Seen, tokens: Tokens | None) -> list[str]:
+def _about(life: Life, seen: Seen, tokens: Tokens | None) -> list[str]:
+    """Addresses of what was changed, or refused: what the answer names, and what the policies were asked about.
+
+    Where neither says, the last value of the path is the thing's id. Who looks for a thing finds who changed it, and who
+    tried to, also where nothing protected was shown of it.
+    """
+    endpoint, about, values = life.endpoint, life.about, life.asked.values
+    found = _subjects(endpoint, [*seen.subjects, *([seen.named] if seen.named else [])], tokens)
+    id = str(about["id"]) if about.get("id") else values[-1] if values and not found else ""
+    if id:
+        kind = str(about.get("type", endpoint.operation.resource))
+        guard = endpoint.guarded.get(kind)
+        found.append(f"{kind}/{id if guard is None else sought(guard, id, tokens)}")
+    return list(dict.fromkeys(found))
+
+
+def _subjects(endpoint: Endpoint, seen: Sequence[str], tokens: Tokens | None) -> list[str]:
     """Addresses of what was seen; a protected number appears as its token."""
     if endpoint.subject_path is None:
         return []
     field_, protected = endpoint.subject_path
     kind = endpoint.operation.resource
-    return [f"{kind}/{sought(field_, s, tokens) if protected else s}" for s in dict.fromkeys(seen.subjects)]
+    return [f"{kind}/{sought(field_, s, tokens) if protected else s}" for s in dict.fromkeys(seen)]

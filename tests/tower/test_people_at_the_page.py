@@ -117,6 +117,8 @@ def test_a_steward_sees_and_releases_her_queue_and_no_other(morning_url: str) ->
         found = entries(dora)
     released = [e for e in found if e["action"] == "work.released"]
     assert released and {e["actor"] for e in released} == {"person:dora"}
+    looks = [e["detail"] for e in found if e["action"] == "access.read"]
+    assert "tower.queue" in [look["operation"] for look in looks], "a list shows what waits as well"  # type: ignore[index]
     denied = [e for e in found if e["action"] == "access.denial"]
     assert len(denied) == len(others) + 2 and {e["actor"] for e in denied} == {"person:dora"}
 
@@ -145,6 +147,25 @@ def test_who_works_with_accounts_sees_patients_of_her_own_hospital_and_no_thread
     if sees:
         assert reads[0]["detail"]["shown"] == ["phi"] and "shown" in page  # type: ignore[index]
     assert PATIENT["account"] not in orjson.dumps(seen).decode()
+
+
+@pytest.mark.parametrize(("facility", "sees"), [("ST-MARY", True), ("HARBOR-VIEW", False)])
+def test_events_of_another_hospital_are_not_even_listed(morning_url: str, facility: str, sees: bool) -> None:
+    async def admit(pool: asyncpg.Pool) -> None:
+        for number in range(9001, 9008):
+            await pool.execute(
+                """INSERT INTO hilum.event (shard, seq, at, type, version, key, facility, message_seq, mapping, payload)
+                   VALUES (1, $1, $2, 'PatientAdmitted', 1, 'k', 'ST-MARY', $1, 'adt@1', '{}')""",
+                number, wall(),
+            )  # fmt: skip
+            await pool.execute(
+                "INSERT INTO hilum.business_key VALUES ('BED-12', 'bed', $1, $2)", f"e/1/{number}", wall()
+            )
+
+    with Browser(morning_url, login="rita", roles=REVENUE, facilities=(facility,), policies=POLICIES) as rita:
+        rita.run(lambda: admit(rita.pool))
+        page = rita.looks_for("key=BED-12")[2]
+    assert ("PatientAdmitted" in page) is sees
 
 
 def test_who_has_no_role_sees_that_and_it_is_written_down(morning_url: str) -> None:

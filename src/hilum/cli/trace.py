@@ -15,7 +15,7 @@ from hilum.audit.lineage import THREADS_IN_FULL, search
 from hilum.audit.thread import Found, Hop, Thread
 from hilum.audit.thread_access import thread_access
 from hilum.cli.accesses import protection_at_hand, record
-from hilum.cli.permission import permit, terminal_caller, under_grant, use_grant
+from hilum.cli.permission import permit, policies_here, terminal_caller, under_grant, use_grant
 from hilum.cli.platform import (
     DEFAULT_DATA,
     DataOption,
@@ -29,6 +29,7 @@ from hilum.cli.platform import (
     refused,
     the_estate,
 )
+from hilum.runtime.thread_places import addresses_in, facilities_of, only_readable, threads_at
 from hilum.security.decisions import Resource
 
 MARKS = {"good": "[green]●[/]", "waiting": "[yellow]◐[/]", "bad": "[red]✖[/]", "plain": "[dim]○[/]"}
@@ -71,14 +72,25 @@ def trace(
         await permit(pool, caller, "search", [Resource("Thread")], operation="cli.trace")
         async with pool.acquire() as connection:
             found = await search(connection, key, estate=known, show_phi=False, limit=limit, protection=protection)
-        about = [_about(thread) for thread in found.threads]
-        await permit(pool, caller, "read", about, operation="cli.trace")
+            places = await facilities_of(connection, addresses_in(found))
+        policies = await policies_here(pool)
+        readable = only_readable(found, places, lambda about: bool(policies.decide(caller, "read", about)))
+        told = [thread.address for thread in readable.threads]
+        if not addresses_in(readable):
+            # Nothing of it may be read: that is a denial, and is recorded as one.
+            await permit(pool, caller, "read", threads_at(places, *addresses_in(found)), operation="cli.trace")
         if show_phi:
-            seen = [replace(a, attributes={**a.attributes, "data_class": "phi"}) for a in about]
+            seen = [replace(a, attributes={**a.attributes, "data_class": "phi"}) for a in threads_at(places, *told)]
             await permit(pool, caller, "see", seen, operation="cli.trace")
-            await use_grant(pool, caller, "cli.trace", [a.id for a in about])
+        await use_grant(pool, caller, "cli.trace", told if told else ["Thread"])
+        if show_phi:
             async with pool.acquire() as connection:
-                found = await search(connection, key, estate=known, show_phi=True, limit=limit, protection=protection)
+                lifted = await search(connection, key, estate=known, show_phi=True, limit=limit, protection=protection)
+            readable = replace(
+                lifted, threads=[thread for thread in lifted.threads if thread.address in told],
+                summaries=readable.summaries, total=readable.total,
+            )  # fmt: skip
+        found = readable
         tokens = protection.sealer if protection is not None else None
         await record(pool, thread_access(caller, "cli.trace", key, found, tokens=tokens, phi_shown=show_phi))
         return found
@@ -90,14 +102,6 @@ def trace(
         _show(console(), found)
     if not found.total:
         refused("nothing is known by this key. It may be spelled otherwise, or be past its retention.")
-
-
-def _about(thread: Thread) -> Resource:
-    """A thread as policies see it: with the facility it happened in, where that is one and known."""
-    places = {e.facility for e in thread.events} if thread.case is None else {thread.case.facility}
-    return Resource(
-        "Thread", thread.address, {"facility": places.pop() if len(places) == 1 and "" not in places else None}
-    )
 
 
 def _show(out: Console, found: Found) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,7 +32,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hilum.audit.access import Tokens
 from hilum.audit.lineage import search
-from hilum.audit.thread import Found, Thread
+from hilum.audit.thread import Found
 from hilum.audit.thread_access import items_access, thread_access
 from hilum.audit.unsealing import Opens
 from hilum.authoring.caller import STATED_PURPOSES
@@ -42,6 +41,7 @@ from hilum.model.where import NOTHING
 from hilum.runtime import work_items
 from hilum.runtime.break_glass import BreakGlassRefused
 from hilum.runtime.overview import Overview, read_overview
+from hilum.runtime.thread_places import addresses_in, facilities_of, only_readable, threads_at
 from hilum.runtime.work_queue import QueueItem, QueueLine, QueueTotals, list_items, read_item
 from hilum.security.decisions import Resource
 from hilum.security.identity.refusals import IdentityAway
@@ -184,6 +184,9 @@ class _Tower:
         closed = request.query_params.get("show") == "all"
         async with self._pool.acquire() as connection:
             lines = await list_items(connection, now=self._clock(), closed=closed, limit=500, where=where)
+        await self._people.use_grant(visitor, "tower.queue", "WorkItem")
+        shown = [line.id for line in lines]
+        await self._people.access.record(items_access(visitor.caller, "tower.queue", shown, peer=peer(request)))
         totals = QueueTotals.of_lines(line for line in lines if line.state == work_items.OPEN)
         return self.page("queue.html", "queue", visitor, lines=lines, closed=closed, totals=totals)
 
@@ -272,9 +275,11 @@ class _Tower:
             found = await self._only_readable(visitor, found)
             await self._record(request, visitor, "tower.search", address, found)
             return self.page("search.html", "trace", visitor, found=found, hint=_EMPTY_HINT)
-        about = _thread(found.threads[0])
-        await self._people.allow(request, "read", about, visitor=visitor)
-        shows_phi = self._people.sees_phi(visitor, about)
+        async with self._pool.acquire() as connection:
+            about = threads_at(await facilities_of(connection, addresses_in(found)), found.threads[0].address)
+        for thread_there in about:
+            await self._people.allow(request, "read", thread_there, visitor=visitor)
+        shows_phi = all(self._people.sees_phi(visitor, thread_there) for thread_there in about)
         if shows_phi:
             found = await self._search(address, show_phi=True)
         await self._record(request, visitor, "tower.thread", address, found, phi_shown=shows_phi)
@@ -291,27 +296,9 @@ class _Tower:
         await self._people.allow(request, "search", about, visitor=visitor)
 
     async def _only_readable(self, visitor: Visitor, found: Found) -> Found:
-        """What was found, without what this person may not read: not even its title, and not in the count."""
-        threads = [t for t in found.threads if self._people.may(visitor, "read", _thread(t))]
-        places = await self._facilities([s.address for s in found.summaries])
-        summaries = [
-            s
-            for s in found.summaries
-            if self._people.may(visitor, "read", Resource("Thread", s.address, {"facility": places.get(s.address)}))
-        ]
-        hidden = len(found.threads) - len(threads) + len(found.summaries) - len(summaries)
-        return replace(found, threads=threads, summaries=summaries, total=found.total - hidden)
-
-    async def _facilities(self, addresses: list[str]) -> dict[str, str]:
-        """Where the cases among these addresses happened."""
-        cases = [address[2:] for address in addresses if address.startswith("c/")]
-        if not cases:
-            return {}
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(
-                "SELECT id, facility FROM hilum.flow_case WHERE id = ANY($1) AND facility <> ''", cases
-            )
-        return {f"c/{row['id']}": row["facility"] for row in rows}
+            places = await facilities_of(connection, addresses_in(found))
+        return only_readable(found, places, lambda about: self._people.may(visitor, "read", about))
 
     async def _record(
         self, request: Request, visitor: Visitor, operation: str, key: str, found: Found, *, phi_shown: bool = False
@@ -459,17 +446,6 @@ class _Tower:
 def _work_item(line: QueueLine) -> Resource:
     """An item as policies see it."""
     return Resource("WorkItem", str(line.id), {"queue": line.queue})
-
-
-def _thread(thread: Thread) -> Resource:
-    """A thread as policies see it: what they ask about most is the facility it happened in."""
-    return Resource("Thread", thread.address, {"facility": _facility(thread)})
-
-
-def _facility(thread: Thread) -> str | None:
-    """Where it happened; None when that is not known, or not in one place."""
-    places = {e.facility for e in thread.events} if thread.case is None else {thread.case.facility}
-    return next(iter(places)) if len(places) == 1 and "" not in places else None
 
 
 def _refuse_beyond_loopback(request: Request) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks import formats, gateway
+from benchmarks import formats, gateway, remittances
 from benchmarks.load import message
 from benchmarks.processes import HERE, child, serving
 from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
@@ -199,7 +199,7 @@ def flows(results: Results, url: str, quick: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, and no results file")
-    parser.add_argument("--only", choices=["platform", "formats", "gateway"], help="one of the parts")
+    parser.add_argument("--only", choices=["platform", "formats", "gateway", "remittances"], help="one of the parts")
     given = parser.parse_args()
     quick = 10 if given.quick else 1
     machine = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
@@ -216,6 +216,13 @@ def main() -> None:
             Path(name).chmod(0o755)
             gateway.report(results.say, Path(name), quick)
         results.keep("GATEWAY.md", given.quick)
+    if given.only in (None, "remittances"):
+        results = Results()
+        results.say(
+            f"# A large remittance\n\n{machine}; the real ERP and the platform share the cores. Rerun with `make bench`.\n"
+        )
+        remittances.report(results.say, quick)
+        results.keep("REMITTANCES.md", given.quick)
     if given.only in (None, "platform"):
         results = Results()
         results.say("# Results\n")

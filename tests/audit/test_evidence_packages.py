@@ -168,6 +168,44 @@ def test_a_period_holds_every_case_of_a_facility(archivist: Archivist) -> None:
         archivist.makes(Scope.of_key("U-404"))
 
 
+@pytest.mark.parametrize("by", ["number", "delivery key", "search key"])
+def test_a_facilitys_package_holds_what_was_posted_there_whatever_its_event_says(archivist: Archivist, by: str) -> None:
+    async def posts(pool: asyncpg.Pool) -> None:
+        case, shard, seq = await pool.fetchrow(
+            "SELECT id, event_shard, event_seq FROM flow_case WHERE id = 'implant_usage/U-1'"
+        )
+        number = await pool.fetchval(
+            """SELECT k.value FROM business_key k JOIN delivery_case dc ON k.subject = 'd/' || dc.key
+                WHERE dc.case_id = $1 AND k.kind = 'journal'""", case,
+        )  # fmt: skip
+        posted = number if by == "number" else None
+        await pool.execute(
+            """INSERT INTO posting_source (source, kind, reference, on_day, amount, digest, tables, entries, staged_at)
+               VALUES ('remittance/HHP01/EFT-7', 'remittance', 'EFT-7', '2026-03-02', 10, '', '', 1, now())"""
+        )
+        await pool.execute(
+            """INSERT INTO posting_journal (source, facility, total, number, posted_on, posted_at)
+               VALUES ('remittance/HHP01/EFT-7', 'HARBOR-VIEW', 10, $1::text, CASE WHEN $1::text IS NOT NULL THEN '2026-03-02'::date END,
+                       CASE WHEN $1::text IS NOT NULL THEN now() END)""", posted,
+        )  # fmt: skip
+        if by == "delivery key":
+            await pool.execute(
+                "INSERT INTO delivery_case VALUES ('remittance/HHP01/EFT-7/HARBOR-VIEW', $1, 'post_journal', now())",
+                case,
+            )
+        if by == "search key":
+            await pool.execute(
+                "INSERT INTO business_key (value, kind, subject, at) VALUES ('HHP01/EFT-7', 'remittance', $1, now())",
+                f"e/{shard}/{seq}",
+            )
+
+    archivist.does(posts)
+    made = archivist.makes(Scope.of_period(f"{wall():%Y}", "HARBOR-VIEW"))
+    assert made.threads == 1 and b"c/implant_usage/U-1" in made.content
+    with pytest.raises(NothingToPackage):
+        archivist.makes(Scope.of_period(f"{wall():%Y}", "NORTH-POINT"))
+
+
 def test_too_much_is_told_instead_of_cut(archivist: Archivist, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hilum.audit.evidence.assembling.MOST_THREADS", 3)
     with pytest.raises(TooMuchToPackage, match="more than 3 cases"):

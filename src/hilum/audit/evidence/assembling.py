@@ -46,6 +46,24 @@ _MOST_ACCESSES = 100_000
 _HEAD = "size, root, at, key_id, signature"
 
 
+_POSTED_THERE = """
+    WITH there AS (SELECT j.source, j.facility, j.number FROM hilum.posting_journal AS j JOIN hilum.posting_source AS s USING (source)
+                    WHERE j.facility = $3 AND s.staged_at >= $1)
+    SELECT dc.case_id FROM there JOIN hilum.delivery_case AS dc ON dc.key = there.source || '/' || there.facility
+    UNION ALL
+    SELECT dc.case_id FROM there JOIN hilum.business_key AS k ON k.value = there.number AND k.subject LIKE 'd/%'
+      JOIN hilum.delivery_case AS dc ON dc.key = substr(k.subject, 3)
+    UNION ALL
+    SELECT c.id FROM there JOIN hilum.business_key AS k ON k.value = substr(there.source, strpos(there.source, '/') + 1)
+       AND k.kind = split_part(there.source, '/', 1) AND k.subject LIKE 'e/%'
+      JOIN hilum.flow_case AS c ON c.event_shard = CASE WHEN k.subject LIKE 'e/%' THEN split_part(k.subject, '/', 2)::int END
+       AND c.event_seq = CASE WHEN k.subject LIKE 'e/%' THEN split_part(k.subject, '/', 3)::bigint END
+     WHERE c.created_at >= $1 AND c.created_at < $2"""
+"""Cases of what the revenue books have at facility $3, whatever facility their event carries: by the key of the ERP's journal, by
+the journal's number, and by the search key that a source is called by (remittance/HHP01/EFT-7), which counts before anything is
+posted. What was staged before the period began belongs to cases of before."""
+
+
 class NothingToPackage(LookupError):
     """Nothing is known by the key or in the period, or nothing of it is under a signed head yet."""
 
@@ -181,8 +199,8 @@ async def _addresses(connection: asyncpg.Connection, scope: Scope, sources: Sour
     assert scope.period is not None
     begin, end = period_bounds(scope.period, ZoneInfo(sources.estate.time_zone))
     rows = await connection.fetch(
-        """SELECT id FROM hilum.flow_case WHERE created_at >= $1 AND created_at < $2 AND ($3::text IS NULL OR facility = $3)
-            ORDER BY created_at, id LIMIT $4""",
+        f"""SELECT id FROM hilum.flow_case WHERE created_at >= $1 AND created_at < $2
+              AND ($3::text IS NULL OR facility = $3 OR id IN ({_POSTED_THERE})) ORDER BY created_at, id LIMIT $4""",
         begin, end, scope.facility, MOST_THREADS + 1,
     )  # fmt: skip
     if len(rows) > MOST_THREADS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from joserfc.jwk import KeySet
 from tests.identity.site_parts import CALLBACK, Pkce, Site
 from tests.identity_parts import PASSWORD, Person, answer_in, form_of, wall
 
+from hilum.authoring.estate_identity import IdentitySpec, IssuerSpec
 from hilum.identity import accounts
 from hilum.security.identity import Unauthenticated
+from hilum.security.identity.callers import account_of
 
 
 def test_a_person_signs_in_and_the_portal_learns_who_it_is(site: Site) -> None:
@@ -308,6 +312,50 @@ def test_who_is_disabled_is_out_at_once(site: Site) -> None:
     assert site.refreshes(given["refresh_token"]).status_code == 400
     assert "Password" in site.opens(site.address(Pkce()), person).text
     assert site.signs_in("ana").status_code == 401
+
+
+@pytest.fixture
+def beside_entra(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    """A site where the page signs in elsewhere: its own people are called ana@hilum, and person:ana is the other's."""
+    site = Site(database_url, tmp_path)
+    entra = IssuerSpec(url="https://login.lakeshore.example", client_id="hilum")
+    spec = site.estate.identity.model_copy(
+        update={"issuers": {"entra": entra}, "sign_in": "entra", "local_accounts": True}
+    )
+    site.estate = replace(site.estate, identity=spec)
+    with site:
+        yield site
+
+
+@pytest.mark.parametrize("change", ["disable", "reset"])
+def test_who_is_disabled_beside_another_provider_is_out_and_nobody_of_that_provider(
+    beside_entra: Site, change: str
+) -> None:
+    site = beside_entra
+    site.has("ana")
+    given = [site.tokens(), site.tokens()]
+    assert {site.caller(one["access_token"]).actor for one in given} == {"person:ana@hilum"}
+
+    async def changed() -> None:
+        async with site.pool.acquire() as connection, connection.transaction():
+            if change == "disable":
+                await accounts.disable(connection, "ana", now=wall(), by="person:boss")
+            else:
+                await accounts.reset(connection, "ana", secret="a-secret-link", now=wall(), by="person:boss")
+
+    site.run(changed)
+    site.looks_for_revocations()
+    for one in given:
+        with pytest.raises(Unauthenticated, match="called back"):
+            site.caller(one["access_token"])
+    rows = site.run(lambda: site.pool.fetch("SELECT subject FROM hilum.identity_revocation"))
+    assert len(rows) == 2 and all(row["subject"].startswith("session:") for row in rows)
+
+
+def test_a_persons_account_is_known_by_what_the_person_is_called(beside_entra: Site) -> None:
+    assert account_of(IdentitySpec(), "ana") == "ana"
+    assert account_of(beside_entra.estate.identity, "ana@hilum") == "ana"
+    assert account_of(beside_entra.estate.identity, "ana") is None, "this is somebody of the other provider"
 
 
 # --- one-time links ----------------------------------------------------------------------------------------------

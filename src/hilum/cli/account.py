@@ -40,6 +40,7 @@ from hilum.identity.accounts import ADMINISTRATOR, AccountProblem
 from hilum.identity.places import ISSUER, place
 from hilum.identity.sessions import end_all_of
 from hilum.security.decisions import Resource
+from hilum.security.identity.callers import account_of
 from hilum.security.identity.revocations import revoke
 
 account_app = typer.Typer(
@@ -142,9 +143,12 @@ def sign_out(
     Example: hilum account sign-out maria
     """
     actor = terminal_caller(data, who).actor
+    known = the_estate(None, data)
+    account = account_of(known.identity if known is not None else IdentitySpec(), login)
 
     async def work(connection: asyncpg.Connection) -> None:
-        await end_all_of(connection, login, now=now())
+        if account is not None:
+            await end_all_of(connection, account, now=now(), by=actor, reason="signed out at the terminal")
         await revoke(connection, f"person:{login}", now=now(), by=actor, reason="signed out at the terminal")
         await append(connection, [Entry(now(), actor, "person.signed_out", f"person/{login}")])
 

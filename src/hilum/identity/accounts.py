@@ -17,7 +17,6 @@ from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.identity.digests import digest
 from hilum.identity.sessions import end_all_of
-from hilum.security.identity.revocations import revoke
 
 LINK_LIVES = timedelta(minutes=30)
 ADMINISTRATOR = "administrator"
@@ -114,7 +113,7 @@ async def reset(connection: asyncpg.Connection, login: str, *, secret: str, now:
     await connection.execute(
         "UPDATE hilum.account SET password = NULL, state = 'invited', updated_at = $2 WHERE id = $1", login, now
     )
-    await _sign_out(connection, login, now, by, "the account was reset")
+    await end_all_of(connection, login, now=now, by=by, reason="the account was reset")
     await _new_link(connection, login, "reset", secret, now, by)
     await append(connection, [Entry(now, by, "account.reset", f"account/{login}")])
 
@@ -124,7 +123,7 @@ async def disable(connection: asyncpg.Connection, login: str, *, now: datetime, 
     await _need(connection, login)
     await connection.execute("UPDATE hilum.account SET state = 'disabled', updated_at = $2 WHERE id = $1", login, now)
     await connection.execute("DELETE FROM hilum.one_time_link WHERE account = $1", login)
-    await _sign_out(connection, login, now, by, "the account was disabled")
+    await end_all_of(connection, login, now=now, by=by, reason="the account was disabled")
     await append(connection, [Entry(now, by, "account.disabled", f"account/{login}")])
 
 
@@ -168,11 +167,6 @@ async def kept_password(connection: asyncpg.Connection, login: str) -> str | Non
 async def _need(connection: asyncpg.Connection, login: str) -> None:
     if await connection.fetchval("SELECT 1 FROM hilum.account WHERE id = $1 FOR UPDATE", login) is None:
         raise AccountProblem(f"There is no account {login}. `hilum account list` shows who has one.")
-
-
-async def _sign_out(connection: asyncpg.Connection, login: str, now: datetime, by: str, reason: str) -> None:
-    await end_all_of(connection, login, now=now)
-    await revoke(connection, f"person:{login}", now=now, by=by, reason=reason)
 
 
 async def _new_link(

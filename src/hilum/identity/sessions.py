@@ -96,8 +96,12 @@ async def end(connection: asyncpg.Connection, sid: str, *, now: datetime, by: st
     return True
 
 
-async def end_all_of(connection: asyncpg.Connection, account: str, *, now: datetime) -> None:
-    """Every session of a person; whoever calls revokes the person's tokens and says so in the audit log."""
+async def end_all_of(connection: asyncpg.Connection, account: str, *, now: datetime, by: str, reason: str) -> None:
+    """Every session of an account, with the tokens given in it; whoever calls says so in the audit log.
+
+    Tokens are called back by their session: what the person is called (``security.identity.callers``) is the estate's to
+    say, and the account's bare name may be somebody else's, of the provider where the page signs in.
+    """
     await connection.execute(
         """UPDATE hilum.refresh_token SET revoked_at = $2 WHERE revoked_at IS NULL
             AND session IN (SELECT id FROM hilum.issuer_session WHERE account = $1)""",
@@ -111,6 +115,10 @@ async def end_all_of(connection: asyncpg.Connection, account: str, *, now: datet
     await connection.execute(
         "DELETE FROM hilum.page_session WHERE sid IN (SELECT id FROM hilum.issuer_session WHERE account = $1)", account
     )
-    await connection.execute(
-        "UPDATE hilum.issuer_session SET ended_at = $2 WHERE account = $1 AND ended_at IS NULL", account, now
+    ended = await connection.fetch(
+        "UPDATE hilum.issuer_session SET ended_at = $2 WHERE account = $1 AND ended_at IS NULL RETURNING id",
+        account,
+        now,
     )
+    for row in ended:
+        await revoke(connection, f"session:{row['id']}", now=now, by=by, reason=reason)

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from hilum.authoring.caller import PERSON, SERVICE, Caller
 from hilum.authoring.estate import Estate
-from hilum.authoring.estate_identity import LOCAL, IssuerSpec, ServiceSpec
+from hilum.authoring.estate_identity import LOCAL, IdentitySpec, IssuerSpec, ServiceSpec
 from hilum.security.identity.refusals import Unauthenticated
 from hilum.security.identity.tokens import Verified
 
@@ -99,6 +99,13 @@ class CallerRules:
             SERVICE, spec.name, issuer="services", roles=frozenset(spec.roles), facilities=frozenset(spec.facilities),
             supplier=spec.supplier, department=spec.department, session=session,
         )  # fmt: skip
+
+
+def account_of(identity: IdentitySpec, person: str) -> str | None:
+    """The account of the embedded issuer that a person of this name would have; None for one of another provider's names."""
+    if identity.sign_in == LOCAL:
+        return person
+    return person.removesuffix(f"@{LOCAL}") if person.endswith(f"@{LOCAL}") else None
 
 
 def has_expired(spec: ServiceSpec, today: date) -> bool:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from tests.crash.payments import DENIED, TAKEN_BACK, TODAY, Payments, usd
+from tests.crash.payments import KNEE as PAID
 from tests.crash.worlds import Ledger, a_hospital, charges_of, happened_once, locked_numbers, until
 
 from hilum.store.postgres_server import EmbeddedPostgres
 from hilum.testing.hospital import Hospital
 from hilum.testing.neighbours.faulty_proxy import Fault, FaultyProxy
 from hilum.testing.neighbours.tryton import Tryton
+from hilum.testing.remittances import PayerRemittance
 
 pytestmark = [pytest.mark.erp, pytest.mark.slow]
 
@@ -225,3 +228,25 @@ def test_an_answer_lost_by_the_shelf_or_by_billing_takes_and_charges_once(
     [usage] = accepted(hospital, 1)
     hospital.settles()
     happened_once(hospital, ledger, usage)
+
+
+@pytest.mark.parametrize("fault", [Fault.DOWN, Fault.BUSY, Fault.ANSWER_LOST])
+def test_a_remittance_that_meets_an_outage_is_taken_in_and_posted_once_when_it_ends(
+    hospital: Hospital, line: FaultyProxy, ledger: Ledger, fault: Fault
+) -> None:
+    payments = Payments(hospital, ledger.desk, _numbers)
+    trace = f"OUTAGE-{fault.name}"
+    line.mode = fault
+    before = payments.ended()
+    payments.drops_unseen(PayerRemittance(trace, [PAID, DENIED, TAKEN_BACK], paid_on=TODAY))
+    until(lambda: payments.ended() > before)
+    parked = "SELECT 1 FROM flow_case WHERE id = $1 AND state = 'parked'"
+    until(lambda: bool(hospital.query(parked, f"post_remittance/HHP01/{trace}")))
+    line.mode = Fault.NONE
+    hospital.settles()
+    assert payments.state(f"HHP01/{trace}") == "done"
+    assert payments.books(f"remittance/HHP01/{trace}") == {
+        ("ST-MARY", "1050"): usd("1020.00"), ("ST-MARY", "1200"): -usd("1650.00"), ("ST-MARY", "1210"): usd("80.00"),
+        ("ST-MARY", "1220"): usd("450.00"), ("ST-MARY", "4900"): usd("100.00"),
+    }  # fmt: skip
+    assert len(payments.days(f"remittance/HHP01/{trace}")) == 1, "one journal, however often it was asked for"

@@ -129,7 +129,8 @@ async def _shelves(books: Books, used: Mapping[str, ImplantUsed], done: Mapping[
 
 async def _ledger(books: Books, used: Mapping[str, ImplantUsed], done: Mapping[str, Any], ledger: LedgerBooks) -> None:
     """Each posted journal belongs to one usage, once, and costs what was asked for."""
-    ours = {key: row for key, row in done.items() if row["operation"] == "post_journal"}
+    # Other processes post journals too, remittances among them: they are no business of these books.
+    ours = {key: row for key, row in done.items() if row["operation"] == "post_journal" and key.startswith(_PREFIX)}
     known = {f"{_PREFIX}{usage_id}/attribute_cost" for usage_id in used}
     posted: dict[str, list[Any]] = {}
     for journal in await ledger.journals(_PREFIX):

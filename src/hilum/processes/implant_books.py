@@ -19,6 +19,7 @@ from hilum.security.sealing.sealer import Sealer
 from hilum.store import sealed_places
 
 _PREFIX = f"{implant_usage.name}/"
+_REPLENISH = "replenish/"
 
 
 class StockBooks(Protocol):
@@ -163,11 +164,11 @@ def _words(lines: list[tuple[str, Decimal, Decimal]]) -> str:
 
 async def _orders(books: Books, done: Mapping[str, Any], ledger: LedgerBooks) -> None:
     placed: dict[str, list[Any]] = {}
-    for order in await ledger.replenishments("replenish/"):
+    for order in await ledger.replenishments(_REPLENISH):
         placed.setdefault(order.key, []).append(order)
     for key, row in sorted(done.items()):
-        if row["operation"] != "order_replenishment":
-            continue
+        if row["operation"] != "order_replenishment" or not key.startswith(_REPLENISH):
+            continue  # A department's request orders too.
         found = placed.get(key, [])
         books.orders += len(found)
         if len(found) != 1:

@@ -12,6 +12,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, computed_field
 from tests.gateway.supply_estate import supply_estate
 
 from hilum.authoring import Confidential, Contract, Financial, Phi, Pii
@@ -24,6 +25,7 @@ from hilum.gateway.problems import Refusal
 from hilum.gateway.routes import AmbiguousRoute, Routes
 from hilum.gateway.tracing import trace_of
 from hilum.governance.api_schemas import shape_schema
+from hilum.governance.rules.contracts import named_by_data
 from hilum.model.identifiers import AccountNumber
 
 # --- masks -------------------------------------------------------------------------------------------------------
@@ -97,6 +99,55 @@ def test_what_is_missing_stays_missing_and_is_not_present():
     masks = Masks(Zoo)
     masks.apply(item, masks.classes)
     assert item == {"plain": "shown", "inner": None, "inners": []} and masks.present(item) == frozenset()
+
+
+class Branch(BaseModel):
+    """A shape that holds itself, and says something of itself that is computed."""
+
+    name: Annotated[str, Phi]
+    ward: str = "7B"
+    children: tuple[Branch, ...] = ()
+    by_bed: dict[str, Branch] = {}
+
+    @computed_field(alias="shownAs")
+    @property
+    def shown_as(self) -> Annotated[str, Phi]:
+        return f"Frau {self.name}"
+
+
+def test_a_shape_that_holds_itself_is_masked_as_deep_as_it_goes_and_so_is_what_it_computes():
+    deep = Branch(name="SECRET-A")
+    for letter in "BCDEFG":
+        deep = Branch(name=f"SECRET-{letter}", children=(deep,), by_bed={"bed 4": deep})
+    item = deep.model_dump(mode="json", by_alias=True)
+    masks = Masks(Branch)
+    assert masks.classes == masks.present(item) == {"phi"} == set(classification(Branch).values())
+    published = jsonschema_rs.Draft202012Validator(shape_schema(Branch), validate_formats=True)
+    assert [e.message for e in published.iter_errors(item)] == []
+    masks.apply(item, {"phi"})
+    assert "SECRET" not in str(item) and item["by_bed"]["bed 4"]["children"][0]["ward"] == "7B"
+    assert (item["name"], item["shownAs"]) == ("***-G", "***-G")
+    assert [(e.instance_path, e.message) for e in published.iter_errors(item)] == []
+
+
+def test_a_mapping_whose_names_are_data_may_not_hold_classified_values():
+    class Ward(BaseModel):
+        """Each of these shows a name that no mask reaches, but for the last three."""
+
+        remarks: dict[str, Annotated[str, Phi]] = {}
+        counts: dict[Annotated[str, Phi], int] = {}
+        inside: list[dict[str, Annotated[int, Financial]]] | None = None
+        whole: Annotated[dict[str, str], Phi] = {}
+        either: Annotated[dict[str, str] | None, Phi] = None
+        words: dict[Literal["bed", "room"], Annotated[str, Phi]] = {}
+
+    class House(BaseModel):
+        wards: tuple[Ward, ...] = ()
+        branch: Branch
+
+    assert {(holder.__name__, name) for holder, name in named_by_data(House)} == {
+        ("Ward", "remarks"), ("Ward", "counts"), ("Ward", "inside"),
+    }  # fmt: skip
 
 
 # --- routes ------------------------------------------------------------------------------------------------------

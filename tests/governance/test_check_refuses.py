@@ -123,6 +123,15 @@ BROKEN = {
         "integrations/beds.py:5",
         "BedAssigned has no docstring",
     ),
+    "names that no mask reaches": (
+        beds(
+            more="from typing import Annotated\n\nfrom hilum.authoring import Phi\n\n\n"
+            'class BedNoted(Contract, version=1, identities=["bed"], owner="patient-access"):\n    """Said of a bed."""\n\n'
+            "    bed: str\n    notes: dict[str, Annotated[str, Phi]] = {}\n"
+        ),
+        r"integrations/beds.py:\d+",
+        "classified values in a mapping at BedAssigned.notes",
+    ),
     "a contract without identities": (
         beds(' identities=["bed"],', ""),
         "integrations/beds.py:5",

@@ -6,14 +6,14 @@ Text keeps its last two characters, an identifier its authority; everything else
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from hilum.authoring.classification import DataClass, data_class_of
+from hilum.authoring.classification import DataClass, data_class_of, fields_of
 from hilum.model.identifiers import Identifier
 from hilum.security.redaction import mask
 
@@ -30,23 +30,65 @@ class Field:
 
 
 class Masks:
-    """The classified fields of a shape, found once."""
+    """The classified fields of a shape, found once; one that holds itself is masked as deep as an item goes."""
 
     def __init__(self, shape: type[BaseModel]) -> None:
-        found: list[Field] = []
-        _collect(shape, (), found, ())
-        self._fields = tuple(found)
-        self.classes = frozenset(field.data_class for field in found)
+        nodes: dict[type[BaseModel], _Node] = {}
+        self._root = _collect(shape, nodes)
+        _prune(nodes.values())
+        self.classes = frozenset(self._root.classes)
 
     def apply(self, item: dict[str, Any], hidden: Collection[str]) -> None:
         """Mask every field of these classes, in place."""
-        for field in self._fields:
-            if field.data_class in hidden:
-                _mask_at(item, field.path, field.masked)
+        if not self.classes.isdisjoint(hidden):
+            _apply(self._root, item, hidden)
 
     def present(self, item: Mapping[str, Any]) -> frozenset[str]:
         """The classes of which this item holds a value at all."""
-        return frozenset(field.data_class for field in self._fields if _has(item, field.path))
+        found: set[str] = set()
+        _present(self._root, item, found)
+        return frozenset(found)
+
+
+@dataclass
+class _Node:
+    """A shape: its own classified fields, the shapes that it holds, and the classes of all of them."""
+
+    fields: list[Field] = field(default_factory=list)
+    inner: list[tuple[tuple[str, ...], _Node]] = field(default_factory=list)
+    classes: set[str] = field(default_factory=set)
+
+
+def _apply(node: _Node, here: dict[str, Any], hidden: Collection[str]) -> None:
+    for marked in node.fields:
+        if marked.data_class in hidden:
+            _mask_at(here, marked.path, marked.masked)
+    for path, inner in node.inner:
+        if not inner.classes.isdisjoint(hidden):
+            for item in _objects_at(here, path):
+                _apply(inner, item, hidden)
+
+
+def _present(node: _Node, here: Mapping[str, Any], found: set[str]) -> None:
+    found.update(marked.data_class for marked in node.fields if _has(here, marked.path))
+    for path, inner in node.inner:
+        if not inner.classes <= found:
+            for item in _objects_at(here, path):
+                _present(inner, item, found)
+
+
+def _objects_at(here: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    if isinstance(here, list):
+        for item in here:
+            yield from _objects_at(item, path)
+    elif isinstance(here, dict):
+        if not path:
+            yield here
+        elif path[0] == _ANY:
+            for inner in here.values():
+                yield from _objects_at(inner, path[1:])
+        elif path[0] in here:
+            yield from _objects_at(here[path[0]], path[1:])
 
 
 def _mask_at(here: Any, path: tuple[str, ...], masked: Masked) -> None:
@@ -83,21 +125,35 @@ _ANY = "*"
 """Every value of an object whose members' names are data."""
 
 
-def _collect(
-    shape: type[BaseModel], prefix: tuple[str, ...], found: list[Field], above: tuple[type[BaseModel], ...]
-) -> None:
-    for name, field in shape.model_fields.items():
-        alias = field.serialization_alias
-        path = (*prefix, alias if alias is not None else name)
-        outside = data_class_of(field.metadata, None)
-        marked = outside if outside is not None else data_class_of((), field.annotation)
+def _collect(shape: type[BaseModel], nodes: dict[type[BaseModel], _Node]) -> _Node:
+    if shape in nodes:
+        return nodes[shape]
+    node = nodes[shape] = _Node()
+    for declared in fields_of(shape):
+        path = (declared.alias,)
+        marked = declared.data_class
         if marked is not None:
-            whole = outside is not None and not _is_text(field.annotation) and not _is_identifier(field.annotation)
-            found.append(Field(path, marked, _nothing if whole else _form(field.annotation)))
+            outside = data_class_of(declared.metadata, None) is not None
+            whole = outside and not _is_text(declared.annotation) and not _is_identifier(declared.annotation)
+            node.fields.append(Field(path, marked, _nothing if whole else _form(declared.annotation)))
+            node.classes.add(marked)
             continue
-        for inner, inside in _shapes(field.annotation, path):
-            if inner not in above:
-                _collect(inner, inside, found, (*above, shape))
+        node.inner += [(inside, _collect(inner, nodes)) for inner, inside in _shapes(declared.annotation, path)]
+    return node
+
+
+def _prune(nodes: Collection[_Node]) -> None:
+    """Tell each shape the classes below it, and let go of those that hold none: nothing is looked for in them."""
+    changed = True
+    while changed:
+        changed = False
+        for node in nodes:
+            below = {name for _, inner in node.inner for name in inner.classes}
+            if not below <= node.classes:
+                node.classes |= below
+                changed = True
+    for node in nodes:
+        node.inner = [(path, inner) for path, inner in node.inner if inner.classes]
 
 
 def _shapes(annotation: Any, path: tuple[str, ...]) -> list[tuple[type[BaseModel], tuple[str, ...]]]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
 from hilum.authoring import Contract
+from hilum.authoring.classification import data_class_of, fields_of, shapes_in
 from hilum.governance.loader import Loaded
 from hilum.governance.problems import EstateProblem
 from hilum.governance.rules.owners import owner_problems
 
 
 def contract_problems(loaded: Loaded) -> Iterator[EstateProblem]:
+    yield from _unmaskable(loaded)
     spoken = _only_spoken(loaded)
     for name, contract in loaded.estate.contracts.items():
         where = loaded.estate.declared_at[f"contract:{name}"]
@@ -45,6 +48,57 @@ def contract_problems(loaded: Loaded) -> Iterator[EstateProblem]:
                     f"An identity of the contract {name} names {path!r}, which is no field of it.",
                     f"Name one of {', '.join(contract.model_fields)}.",
                 )
+
+
+def _unmaskable(loaded: Loaded) -> Iterator[EstateProblem]:
+    """Names in a mapping are data that no mask covers: a mapping of protected values says whose they are."""
+    told: set[tuple[type[BaseModel], str]] = set()
+    said = [
+        (f"The contract {name}", contract, loaded.estate.declared_at[f"contract:{name}"])
+        for name, contract in loaded.estate.contracts.items()
+    ]
+    for operation in loaded.estate.operations():
+        shapes = (shape for shape in (operation.answer, operation.body, operation.query) if shape is not None)
+        said += [(f"The operation {operation.id}", shape, f"{operation.id}@v{operation.version}") for shape in shapes]
+    for what, shape, where in said:
+        for holder, path in named_by_data(shape):
+            if (holder, path) not in told:
+                told.add((holder, path))
+                yield EstateProblem(
+                    where,
+                    f"{what} keeps classified values in a mapping at {holder.__name__}.{path}: its names are shown to everybody.",
+                    "Make it a list of entries, each with a field for the name and its mark; or mark the whole field: "
+                    "`Annotated[dict[str, str], Phi]` is hidden as one.",
+                )
+
+
+def named_by_data(shape: type[BaseModel]) -> Iterator[tuple[type[BaseModel], str]]:
+    """Fields of a shape and the shapes inside it that are mappings with a mark inside, whose names are no declared words."""
+    seen: set[type[BaseModel]] = set()
+    waiting = [shape]
+    while waiting:
+        holder = waiting.pop()
+        if holder in seen:
+            continue
+        seen.add(holder)
+        for field in fields_of(holder):
+            waiting += shapes_in(field.annotation)
+            if data_class_of(field.metadata, None) is None and _has_marked_mapping(field.annotation):
+                yield holder, field.name
+
+
+def _has_marked_mapping(annotation: Any) -> bool:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapping) and len(arguments) == 2:
+        name, value = arguments
+        declared = get_origin(name) is Literal or (isinstance(name, type) and issubclass(name, Enum))
+        if not declared and data_class_of((), annotation) is not None:
+            return True
+        return _has_marked_mapping(value)
+    # What is marked as a whole is hidden as a whole, with the names in it.
+    if data_class_of(getattr(annotation, "__metadata__", ()), None) is not None:
+        return False
+    return any(_has_marked_mapping(part) for part in arguments)
 
 
 def _only_spoken(loaded: Loaded) -> set[str]:

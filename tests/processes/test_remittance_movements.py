@@ -26,6 +26,7 @@ from hilum.processes.patient_to_cash.remittance import (
 REAL = Path(__file__).parents[3] / "shared" / "data" / "x12-hipaa"
 MARY, NORTH = Place("ST-MARY", "commercial", "CC-10"), Place("NORTH-POINT", "medicare")
 DAY = date(2026, 3, 2)
+needs_corpora = pytest.mark.skipif(not REAL.exists(), reason="the corpora shared/data are not beside this checkout")
 
 
 def of(file: str) -> list[RemittanceAdvised]:
@@ -50,6 +51,7 @@ def advice(amount: str, *claims: RemittedClaim, plb: tuple[tuple[str, str], ...]
     )  # fmt: skip
 
 
+@needs_corpora
 @pytest.mark.parametrize(
     ("file", "amount", "claims"),
     [
@@ -74,6 +76,7 @@ def test_a_real_remittance_moves_what_it_says(file, amount, claims):
         assert each.patient_responsibility is None or patient == each.patient_responsibility
 
 
+@needs_corpora
 def test_every_real_remittance_that_does_not_balance_says_where_and_by_how_much():
     deviating, good = of("moov/example_5010_835/sample1.txt")
     assert [str(each) for each in imbalances(deviating)] == ["claim 1: 0.01 USD"] and not imbalances(good)

@@ -130,7 +130,7 @@ BROKEN = {
             "    bed: str\n    notes: dict[str, Annotated[str, Phi]] = {}\n"
         ),
         r"integrations/beds.py:\d+",
-        "classified values in a mapping at BedAssigned.notes",
+        "keeps classified values in a mapping at BedNoted.notes",
     ),
     "a contract without identities": (
         beds(' identities=["bed"],', ""),

@@ -53,7 +53,7 @@ def contract_problems(loaded: Loaded) -> Iterator[EstateProblem]:
 def _unmaskable(loaded: Loaded) -> Iterator[EstateProblem]:
     """Names in a mapping are data that no mask covers: a mapping of protected values says whose they are."""
     told: set[tuple[type[BaseModel], str]] = set()
-    said = [
+    said: list[tuple[str, type[BaseModel], str]] = [
         (f"The contract {name}", contract, loaded.estate.declared_at[f"contract:{name}"])
         for name, contract in loaded.estate.contracts.items()
     ]

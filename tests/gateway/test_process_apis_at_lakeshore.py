@@ -245,6 +245,21 @@ def test_nobody_decides_what_they_asked_for_and_somebody_else_may(tell) -> None:
     tell(story)
 
 
+def test_nobody_withdraws_or_belittles_what_somebody_else_asked_for(tell) -> None:
+    async def story(door: SupplyDoor) -> None:
+        made = await door.ask("ana", "POST", "/approvals/v1/approvals", body=request())
+        for changes in ({"digest": "sha256:" + "00" * 32}, {"amount_usd": 1}):
+            refused = await door.ask("ben", "POST", "/approvals/v1/approvals", body=request(**changes))
+            assert refused.status_code == 409 and "waits as person:ana asked for it" in refused.json()["detail"]
+        joined = await door.ask("ben", "POST", "/approvals/v1/approvals", body=request(quorum=2))
+        assert (joined.json()["id"], joined.json()["quorum"]) == (made.json()["id"], 2)
+        again = await door.ask("ana", "POST", "/approvals/v1/approvals", body=request(amount_usd=13000))
+        assert again.status_code == 201 and again.json()["id"] != made.json()["id"]
+        assert (await door.ask("ana", "GET", made.headers["location"])).json()["state"] == "withdrawn"
+
+    tell(story)
+
+
 def test_an_analyst_decides_up_to_the_limit_and_an_executive_beyond_it(tell) -> None:
     async def story(door: SupplyDoor) -> None:
         decision = {"decision": "approve", "digest": DIGEST}

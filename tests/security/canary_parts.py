@@ -20,6 +20,9 @@ PATIENT = {
     "date of birth": "19470203",
     "SSN": "987-65-4320",
     "phone": "5550142424",
+    "claim": "CLM-70713377",
+    "payer claim": "HHPX-60609988",
+    "recouped claim": "OLD-50501199",
 }
 
 
@@ -128,6 +131,34 @@ def charge(usage: str, code: str) -> bytes:
             "",
         ]
     ).encode()
+
+
+def remittance(trace: str, *, payee: str = "1234567893", short: str = "0") -> bytes:
+    """An 835 that names her and her claims wherever one may: CLP, NM1, REF, PLB. ``short`` is what it fails to add up by."""
+    p = PATIENT
+    segments = [
+        "ISA*00*          *00*          *ZZ*HARBOR         *ZZ*LAKESHORE      *261121*0600*^*00501*000000071*0*T*:",
+        "GS*HP*HARBOR*LAKESHORE*20261121*0600*71*X*005010X221A1",
+        "ST*835*0001",
+        f"BPR*I*{1125 + int(short)}*C*ACH*CTX*01*021000021*DA*77003311*1360000001**01*072000326*DA*88112200*20261121",
+        f"TRN*1*{trace}*1360000001",
+        "DTM*405*20261121",
+        "N1*PR*HARBOR HEALTH PLAN*XV*HHP01",
+        "N3*1 HARBOR PLAZA",
+        "N4*LAKEPORT*MI*49001",
+        "PER*BL*PROVIDER SERVICES*TE*5550100300",
+        f"N1*PE*ST MARY MEDICAL CENTER*XX*{payee}",
+        "LX*1",
+        f"CLP*{p['claim']}*1*1500*1200*100*12*{p['payer claim']}*11*1",
+        "CAS*CO*45*200",
+        "CAS*PR*2*100",
+        f"NM1*QC*1*{p['family name']}*{p['given name']}****MI*{p['MRN']}",
+        f"REF*EA*{p['account']}",
+        "DTM*232*20260115",
+        f"PLB*{payee}*20261231*WO:{p['recouped claim']}*75",
+    ]
+    segments += [f"SE*{len(segments) - 1}*0001", "GE*1*71", "IEA*1*000000071"]
+    return "".join(segment + "~\n" for segment in segments).encode()
 
 
 def said(parts: Iterable[str]) -> bytes:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.doors.door_parts import FS_CR, VT, MllpPeer, Scanner
-from tests.security.canary_parts import PATIENT, adt, canaries_in, charge, in_database, in_files
+from tests.security.canary_parts import PATIENT, adt, canaries_in, charge, in_database, in_files, remittance
 
 from hilum.authoring.caller import PERSON, Caller
 from hilum.authoring.estate_identity import LOCAL
@@ -285,8 +286,35 @@ def morning(hospital: Hospital, echo: Echo) -> list[str]:
             "a problem document repeats what it was sent"
         )
     said.append(str(scanner.posts(f'{{"account": "{ACCOUNT}", '.encode()).status))
+    drops(
+        hospital,
+        good=remittance("EFT-GOOD"),  # Staged; its journal is parked on the ERP.
+        short=remittance("EFT-SHORT", short="40"),  # Does not add up: a work item.
+        foreign=remittance("EFT-FOREIGN", payee="1999999984"),  # Nobody knows the payee.
+        torn=remittance("EFT-TORN").replace(b"GE*1*71", b"GE*2*71"),  # Refused whole.
+        words=f"{PATIENT['family name']} of {PATIENT['claim']}, no message at all".encode(),
+    )
     _rests(hospital)
     return said
+
+
+def drops(hospital: Hospital, **files: bytes) -> None:
+    """Put files into the folder, readable for everybody as a careless sender leaves them, and wait until each came to its end."""
+    inbox = hospital.data / "inbox" / "remittances"
+    for name, content in files.items():
+        inbox.joinpath(f".{name}").write_bytes(content)
+        inbox.joinpath(f".{name}").chmod(0o644)
+        inbox.joinpath(f".{name}").rename(inbox / f"{name}.835")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and len(dropped(hospital)) < len(files):
+        time.sleep(0.1)
+    assert len(dropped(hospital)) == len(files), dropped(hospital)
+
+
+def dropped(hospital: Hospital) -> list[Path]:
+    """What was put away: the one place where a sender's bytes lie as they came."""
+    inbox = hospital.data / "inbox"
+    return [file for end in ("done", "refused") for file in inbox.glob(f"remittances.{end}/*.835")]
 
 
 def _rests(hospital: Hospital) -> None:
@@ -296,7 +324,7 @@ def _rests(hospital: Hospital) -> None:
         states = {r["id"]: r["state"] for r in hospital.query("SELECT id, state FROM flow_case")}
         dead = hospital.query("SELECT count(*) AS n FROM feed_parked")[0]["n"]
         moving = [case for case, state in states.items() if state in ("ready", "running") and case != "breaks/A08-3"]
-        if len(states) == 13 and dead == 3 and not moving:
+        if len(states) == 16 and dead == 3 and not moving:
             return
         time.sleep(0.1)
     raise AssertionError(f"no rest: {states}, {dead} parked; logs in {hospital.data / 'logs'}")
@@ -343,7 +371,8 @@ def test_commands_and_pages_show_nothing_of_her(hospital: Hospital, morning: lis
         " ".join(arguments): terminal(hospital, *arguments)
         for arguments in (
             ("trace", ACCOUNT), ("trace", ACCOUNT, "--json"), ("trace", PATIENT["MRN"]), ("trace", "U-WAIT"), ("trace", "m/1/1"),
-            ("trace", "by_account/" + ACCOUNT), ("status",), ("status", "--json"), ("queue",), ("queue", "all", "--json"),
+            ("trace", "by_account/" + ACCOUNT), ("trace", "EFT-GOOD"), ("trace", "HHP01/EFT-GOOD", "--json"), ("trace", "EFT-SHORT"),
+            ("trace", "EFT-FOREIGN", "--json"), ("trace", PATIENT["claim"]), ("status",), ("status", "--json"), ("queue",), ("queue", "all", "--json"),
             *(("queue", "show", str(n)) for n in items), ("replay", "show", str(job)), ("replay", "list", "--json"),
             ("keys", "status"), ("audit", "search", "--limit", "500"), ("audit", "export", str(export)), ("audit", "verify"),
         )
@@ -353,6 +382,16 @@ def test_commands_and_pages_show_nothing_of_her(hospital: Hospital, morning: lis
         text = text.replace(ACCOUNT, "") if command.endswith(ACCOUNT) and "is known by" in text else text
         assert not canaries_in(text.encode()), f"hilum {command} shows {canaries_in(text.encode())}:\n{text}"
     assert canaries_in(export.read_bytes()) == set()
+    shelf = hospital.directory / "packages"
+    shelf.mkdir()
+    made = [
+        terminal(hospital, "evidence", "make", *about, "--reason", "the year's audit", "--to", str(shelf))
+        for about in (("EFT-GOOD",), ("--period", f"{datetime.now(UTC):%Y}", "--facility", "ST-MARY"))
+    ]
+    packages = sorted(shelf.glob("*.zip"))
+    assert len(packages) == 2, made
+    for package in packages:
+        assert b"post_remittance/HHP01/EFT-GOOD" in package.read_bytes() and canaries_in(package.read_bytes()) == set()
     cookie = signed_in(hospital)
     pages = {
         path: page(hospital, cookie, path)
@@ -363,6 +402,7 @@ def test_commands_and_pages_show_nothing_of_her(hospital: Hospital, morning: lis
             "trace",
             "trace/c/implant_usage/U-WAIT",
             "trace/m/1/1",
+            *(f"trace/c/post_remittance/HHP01/EFT-{n}" for n in ("GOOD", "SHORT", "FOREIGN")),
             "metrics",
             "health",
             "nowhere",
@@ -391,7 +431,13 @@ def test_no_file_of_the_platform_holds_anything_of_her(hospital: Hospital, morni
 
     hospital.on_database(checkpoint)
     assert list((hospital.data / "logs").glob("*.log"))
-    assert in_files(hospital.data) == {}
+    found = in_files(hospital.data)
+    put_away = {file.relative_to(hospital.data).as_posix() for file in dropped(hospital)}
+    assert put_away and put_away <= set(found), "dropped files lie where they were put away"
+    assert {path: hits for path, hits in found.items() if path not in put_away} == {}, "receipts too name nobody"
+    for path in put_away:
+        file = hospital.data / path
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600 and stat.S_IMODE(file.parent.stat().st_mode) == 0o700, path
 
 
 def test_a_canary_is_found_in_whatever_clothes_it_comes(tmp_path: Path):

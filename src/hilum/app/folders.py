@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -33,7 +33,7 @@ def watch_folders(
         if spec.listen.folder is None:
             continue
         door = FolderDoor(pool, intake, reader, system, type_field=spec.listen.folder.type_field)
-        drop = _drop(told, estate, system, spec.listen.folder, door, channels)
+        drop = _drop(told, estate, system, spec.listen.folder, door, channels, pool)
         watch = standing(f"folder of {system}", drop.run_once, every_seconds=spec.listen.folder.poll_seconds)
         closing.append(_closer(asyncio.create_task(watch), drop))
         addresses[f"{system}/{TRANSPORT}"] = f"folder:{spec.listen.folder.path}"
@@ -41,13 +41,25 @@ def watch_folders(
 
 
 def _drop(
-    told: Serve, estate: Estate, system: str, listen: FolderListen, door: FolderDoor, channels: Channels
+    told: Serve,
+    estate: Estate,
+    system: str,
+    listen: FolderListen,
+    door: FolderDoor,
+    channels: Channels,
+    pool: asyncpg.Pool,
 ) -> FolderDrop:
     async def take(part: Part, peer: str) -> Taken:
         return Taken(*await door.take(part.kind, part.data, peer))
 
     async def stored(peers: Sequence[str], since: datetime) -> Mapping[str, Taken]:
         return {peer: Taken(*outcome) for peer, outcome in (await door.stored(peers, since)).items()}
+
+    async def keeps_since() -> datetime | None:
+        # A file that no door could read stands nowhere else: while any hold stands, none leaves.
+        if await pool.fetchval("SELECT 1 FROM legal_hold WHERE lifted_at IS NULL LIMIT 1"):
+            return None
+        return now() - timedelta(days=estate.keeps().messages)
 
     return FolderDrop(
         open_folder(listen.path, told.data, estate.folder_roots, done=listen.done, refused=listen.refused),
@@ -60,6 +72,7 @@ def _drop(
         pattern=listen.pattern,
         settle_seconds=listen.settle_seconds,
         point=point,
+        keeps_since=keeps_since,
     )
 
 

@@ -12,7 +12,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,14 @@ class Drop:
         return said
 
 
-def opened(data: Path, clock: StoppedClock | None = None, *, settle_seconds: float = 0.0, **bounds: Any) -> Drop:
+def opened(
+    data: Path,
+    clock: StoppedClock | None = None,
+    *,
+    settle_seconds: float = 0.0,
+    keeps_since: Any = None,
+    **bounds: Any,
+) -> Drop:
     limits = {
         "max_file_bytes": 256 * KB, "max_message_bytes": 32 * KB, "max_messages": 100, "archives": False, **bounds,
     }  # fmt: skip
@@ -103,6 +110,7 @@ def opened(data: Path, clock: StoppedClock | None = None, *, settle_seconds: flo
     watch = FolderDrop(
         open_folder("drops/ehr", data, ()), Bounds(**limits), take=take, stored=stored,
         refused=lambda why: drop.said.append(why), clock=clock, moment=lambda: seconds[0], settle_seconds=settle_seconds,
+        **({} if keeps_since is None else {"keeps_since": keeps_since}),
     )  # fmt: skip
     drop = Drop(data, watch, clock, seconds)
     return drop
@@ -113,6 +121,40 @@ def drop(tmp_path: Path):
     made = opened(tmp_path)
     yield made
     made.watch.close()
+
+
+# --- what was put away ---------------------------------------------------------------------------------------------
+
+
+def test_what_was_put_away_is_the_platforms_alone_and_leaves_with_its_receipt(tmp_path):
+    kept: list[datetime | None] = [None]
+
+    async def keeps_since() -> datetime | None:
+        return kept[0]
+
+    drop = opened(tmp_path, keeps_since=keeps_since)
+    drop.put("monday.dat", hl7("C-1")).chmod(0o644)
+    drop.put("words.dat", b"no message").chmod(0o666)
+    drop.watches()
+    places = [drop.inbox.with_name(f"ehr.{which}") for which in ("done", "refused")]
+    for place in places:
+        [file] = [p for p in place.iterdir() if p.suffix != ".json"]
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600 and stat.S_IMODE(place.stat().st_mode) == 0o700
+        (place / "notes.txt").write_text("ana's own")
+
+    def after(hours: float) -> list[int]:
+        """A look so much later; what lies in each place, receipts too."""
+        drop.seconds[0] += hours * 3600
+        asyncio.run(drop.watch.run_once())
+        return [len(list(place.iterdir())) for place in places]
+
+    assert after(2) == [3, 3], "a hold keeps all of them"
+    kept[0] = drop.clock() - timedelta(days=1)
+    assert after(2) == [3, 3], "they are younger than what is kept"
+    kept[0] = drop.clock() + timedelta(days=1)
+    assert after(0.1) == [3, 3], "nobody looks every second"
+    assert after(2) == [1, 1], "what was never a sender's stays"
+    drop.watch.close()
 
 
 # --- what is taken -------------------------------------------------------------------------------------------------

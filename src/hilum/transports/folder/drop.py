@@ -20,7 +20,7 @@ from itertools import count
 import orjson
 
 from hilum.transports.folder.messages import Bounds, Part, cut
-from hilum.transports.folder.places import FileChanges, FileRefused, Folders, Found, kept_name
+from hilum.transports.folder.places import STAMP, FileChanges, FileRefused, Folders, Found, claimed_at, kept_name
 
 __all__ = ["FolderDrop", "Part", "Taken"]
 
@@ -30,7 +30,7 @@ AT_ONCE = 500
 LISTED = 1000
 """So many messages a receipt names one by one; of a larger file, those that were refused."""
 
-_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_PURGE_EVERY_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,17 @@ Stored = Callable[[Sequence[str], datetime], Awaitable[Mapping[str, Taken]]]
 """Which of these identities were stored since then."""
 
 
+KeepsSince = Callable[[], Awaitable[datetime | None]]
+"""From when on files that were put away are kept; None: all of them."""
+
+
 def _nothing(name: str) -> None:
     """Where nobody orders faults."""
+
+
+async def _everything() -> datetime | None:
+    """Where nobody says how long files are kept."""
+    return None
 
 
 class FolderDrop:
@@ -70,6 +79,7 @@ class FolderDrop:
         pattern: str = "*",
         settle_seconds: float = 2.0,
         point: Callable[[str], None] = _nothing,
+        keeps_since: KeepsSince = _everything,
     ) -> None:
         self._folders = folders
         self._bounds = bounds
@@ -81,6 +91,8 @@ class FolderDrop:
         self._pattern = pattern
         self._settle_seconds = settle_seconds
         self._point = point
+        self._keeps_since = keeps_since
+        self._purged: float | None = None
         self._watched: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._numbers = count(1)
         self._fresh: set[str] = set()
@@ -91,16 +103,28 @@ class FolderDrop:
         for claimed in self._folders.claimed():
             ended += await self._bring_to_an_end(claimed)
         for found in self._ready():
-            claimed = f"{self._clock().astimezone(UTC).strftime(_STAMP)}-{next(self._numbers)}--{kept_name(found.name)}"
+            claimed = f"{self._clock().astimezone(UTC).strftime(STAMP)}-{next(self._numbers)}--{kept_name(found.name)}"
             if not self._folders.claim(found.name, claimed):
                 continue
             self._point("folder.claimed")
             self._fresh.add(claimed)
             ended += await self._bring_to_an_end(claimed, found.problem)
+        await self._purge()
         return ended
 
     def close(self) -> None:
         self._folders.close()
+
+    async def _purge(self) -> None:
+        """Dropped files hold what the messages in them hold, in clear: they go when those do."""
+        now = self._moment()
+        if self._purged is not None and now - self._purged < _PURGE_EVERY_SECONDS:
+            return
+        before = await self._keeps_since()
+        self._purged = now
+        gone = await asyncio.to_thread(self._folders.purge, before) if before is not None else 0
+        if gone:
+            log.info("%d files that were put away are past their retention and gone", gone)
 
     def _ready(self) -> list[Found]:
         """Files that have not changed for long enough, and whatever else lies there under a name that is expected."""
@@ -134,7 +158,7 @@ class FolderDrop:
             self._refuse(claimed, str(refused))
             return 1
         digest = hashlib.sha256(data).hexdigest()
-        taken = await self._take_in(parts, digest, _claimed_at(claimed) if again else None)
+        taken = await self._take_in(parts, digest, claimed_at(claimed) if again else None)
         self._finish(claimed, data, digest, taken)
         return 1
 
@@ -166,7 +190,7 @@ class FolderDrop:
         ]
         receipt = {
             "file": _own_name(claimed), "sha256": digest, "bytes": len(data), "messages": len(taken), "counts": dict(counts),
-            "claimed_at": _claimed_at(claimed).isoformat(), "done_at": self._clock().isoformat(), "listed": listed[:LISTED],
+            "claimed_at": claimed_at(claimed).isoformat(), "done_at": self._clock().isoformat(), "listed": listed[:LISTED],
         }  # fmt: skip
         self._point("folder.before_receipt")
         folder = self._folders.refused if counts["refused"] == len(taken) else self._folders.done
@@ -177,7 +201,7 @@ class FolderDrop:
     def _refuse(self, claimed: str, why: str) -> None:
         note = orjson.dumps(
             {
-                "file": _own_name(claimed), "refused": why, "claimed_at": _claimed_at(claimed).isoformat(),
+                "file": _own_name(claimed), "refused": why, "claimed_at": claimed_at(claimed).isoformat(),
                 "refused_at": self._clock().isoformat(),
             },
             option=orjson.OPT_INDENT_2,
@@ -188,10 +212,6 @@ class FolderDrop:
             self._folders.drop(claimed, claimed, note)
         self._refused(why)
         log.warning("a dropped file was refused: %s", why)
-
-
-def _claimed_at(claimed: str) -> datetime:
-    return datetime.strptime(claimed.partition("-")[0], _STAMP).replace(tzinfo=UTC)
 
 
 def _own_name(claimed: str) -> str:

@@ -6,6 +6,7 @@ A name that a stranger chose is a single entry of a folder whose descriptor we h
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -13,10 +14,13 @@ import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 _CLAIM = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+--.")
 
+STAMP = "%Y%m%dT%H%M%S.%fZ"
+"""How the name of a claimed file begins."""
 LONGEST_NAME_BYTES = 180
 """A file system takes 255; the rest is for what we put before and behind it."""
 
@@ -95,6 +99,8 @@ class Folders:
             problem = _not_plain(before)
             if problem is not None:
                 raise FileRefused(problem)
+            with contextlib.suppress(PermissionError):  # A sender's own file stays as it is: our folders let nobody in.
+                os.fchmod(file.fileno(), 0o600)
             if before.st_size > most_bytes:
                 raise FileRefused(f"it has {before.st_size} bytes; at most {most_bytes} are taken")
             data = file.read(before.st_size + 1)
@@ -116,6 +122,17 @@ class Folders:
 
     def is_plain(self, name: str) -> bool:
         return stat.S_ISREG(os.stat(name, dir_fd=self.work, follow_symlinks=False).st_mode)
+
+    def purge(self, before: datetime) -> int:
+        """Remove what was put away and was claimed before then, with its receipts; how many files."""
+        gone = 0
+        for folder in (self.done, self.refused):
+            for name in os.listdir(folder):
+                if _CLAIM.match(name) and claimed_at(name) < before:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=folder)
+                        gone += 1
+        return gone
 
     @staticmethod
     def write(folder: int, name: str, data: bytes) -> None:
@@ -176,6 +193,11 @@ def open_folder(path: str, data: Path, roots: Sequence[str], *, done: str = "", 
         _close(opened)
         raise
     return Folders(*opened)
+
+
+def claimed_at(claimed: str) -> datetime:
+    """When a file was claimed, which its name says ever since."""
+    return datetime.strptime(claimed.partition("-")[0], STAMP).replace(tzinfo=UTC)
 
 
 def kept_name(name: str) -> str:

@@ -18,7 +18,7 @@ BODY_SECONDS = 10.0
 _LONGEST_NUMBER = 40
 _LARGEST_INTEGER = 2**63 - 1
 # A string that nobody closes ends with the text: were it no match, each quote in it would be tried anew, in quadratic time.
-_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_STRUCTURE = re.compile(r'"(?>(?:[^"\\]|\\.)*)(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _WEIGHT_ZERO = re.compile(rb"^q=0(?:\.0{0,3})?$")
 
 

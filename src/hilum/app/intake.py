@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,12 +16,14 @@ from hilum.app.folders import watch_folders
 from hilum.app.sealing import protection_of
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate, MllpListen, WebhookListen
+from hilum.gateway.addresses import counted_as
 from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.channels import Channels
 from hilum.runtime.hl7_door import Hl7Door
 from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.loops import standing
 from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
+from hilum.runtime.refused_evidence import RefusedEvidence
 from hilum.security.secrets import resolve_secret
 from hilum.security.tls import server_context
 from hilum.store.partitions import ensure_partitions
@@ -29,6 +32,10 @@ from hilum.transports.mllp import MllpListener, Peer, Violation
 from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, webhook_app
 
 log = logging.getLogger(__name__)
+
+SIGNED = frozenset({"json"})
+"""Refusals of what was signed: the sender's own mistake, of which each is kept."""
+FLOOD_SECONDS = 600.0
 
 
 async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
@@ -53,9 +60,11 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             addresses[f"{system}/mllp"] = f"{'mllp' if tls is None else 'mllps'}://{listen.host}:{port}"
             closing.append(listener.stop)
     hooks = {name: spec.listen.webhook for name, spec in estate.systems.items() if spec.listen.webhook is not None}
+    evidence = RefusedEvidence(monotonic=time.monotonic)
+    flood = Flood(intake, evidence)
     if hooks:
         host, secured = http_door(estate, "webhook", told.data)
-        door = await serve(_webhook_app(told, hooks, intake, reader, channels), host, told.port, tls=secured)
+        door = await serve(webhook_door(told, hooks, intake, reader, channels, evidence), host, told.port, tls=secured)
         for system, hook in hooks.items():
             addresses[f"{system}/webhook"] = f"{door.url}{hook.path}"
         closing.append(door.stop)
@@ -68,11 +77,14 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     fresh = protection.sealer.keyring.refresh
     keys = asyncio.create_task(standing("data keys", fresh, every_seconds=10.0))
     counting = asyncio.create_task(standing("channel counts", channels.run_once, every_seconds=1.0))
+    flooding = asyncio.create_task(standing("refused floods", flood.keep, every_seconds=FLOOD_SECONDS))
     noting = asyncio.create_task(standing("senders' certificates", certificates.keep_seen, every_seconds=10.0))
     ready(told, {"shard": intake.shard, "addresses": addresses})
     await stop.wait()
     for close in closing:
         await close()
+    flooding.cancel()
+    await flood.keep()
     await intake.stop()
     counting.cancel()
     noting.cancel()
@@ -118,9 +130,16 @@ def _known(peer: Peer, listen: MllpListen) -> bool:
     return peer.certificate is not None and any(peer.certificate.matches(name) for name in listen.tls.peers)
 
 
-def _webhook_app(
-    told: Serve, hooks: Mapping[str, WebhookListen], intake: Intake, reader: Reader, channels: Channels
+def webhook_door(
+    told: Serve,
+    hooks: Mapping[str, WebhookListen],
+    intake: Intake,
+    reader: Reader,
+    channels: Channels,
+    evidence: RefusedEvidence,
 ) -> Starlette:
+    """The application behind the webhooks' paths. Of what nobody has signed, ``evidence`` says how much is kept."""
+
     async def accept(hook: Hook, body: bytes, headers: Mapping[str, str], peer: str) -> Accepted | Refusal:
         reception = reader.json(hook.system, "webhook", peer, body, hooks[hook.system].type_field)
         receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
@@ -130,6 +149,9 @@ def _webhook_app(
 
     async def refuse(request: RefusedRequest) -> str:
         channels.violation(request.hook.system, "webhook")
+        address = counted_as(request.peer.rpartition(":")[0])
+        if request.reason not in SIGNED and not evidence.keeps(request.hook.system, address, request.body):
+            return ""  # There is no message to name: it was counted.
         problem = Problem(request.reason, request.detail, unsupported=True)
         reception = Reception.refused(request.hook.system, "webhook", request.peer, request.body, problem)
         receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
@@ -145,6 +167,25 @@ def _webhook_app(
         for system, hook in hooks.items()
     }
     return webhook_app(doors, accept=accept, refuse=refuse, clock=now)
+
+
+class Flood:
+    """Keeps one message about all that a webhook refused beyond its allowance, in place of as many messages as came."""
+
+    def __init__(self, intake: Intake, evidence: RefusedEvidence) -> None:
+        self._intake = intake
+        self._evidence = evidence
+
+    async def keep(self) -> int:
+        for system, not_kept in self._evidence.beyond().items():
+            log.warning("the webhook of %s refused %d requests beyond those it keeps", system, not_kept.number)
+            problem = Problem("flood", f"{not_kept.number} requests were refused and not kept", unsupported=True)
+            reception = Reception.refused(system, "webhook", "", not_kept.text(), problem)
+            try:
+                await self._intake.submit(reception, lambda receipt: receipt)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as away:
+                log.error("what %s refused could not be summed up: %s", system, type(away).__name__)
+        return 0
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

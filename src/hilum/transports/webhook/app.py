@@ -2,7 +2,7 @@
 
 The answer is sent after ``accept`` returned, which it does after the durable commit: 202 for a message taken in, 200
 for one that was there already, with the same body. Whatever is refused (oversized, slow, unsigned, not JSON) is
-handed to ``refuse`` to be stored before the sender is told. No answer holds a stack trace or a word of the body.
+handed to ``refuse`` to be stored, or counted when there is too much of it, before the sender is told. No answer holds a stack trace or a word of the body.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class RefusedRequest:
 
 Accept = Callable[[Hook, bytes, Mapping[str, str], str], Awaitable[Accepted | Refusal]]
 Refuse = Callable[[RefusedRequest], Awaitable[str]]
-"""Stores a refused request and returns the reference under which it is found."""
+"""Takes note of a refused request; the reference under which it is found, empty where it was only counted."""
 
 _TITLES = {
     "signature": "The signature is not valid",

@@ -8,10 +8,14 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import asyncpg
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount
 
@@ -119,10 +123,10 @@ class _Parts:
         self._certificates = certificates
         self._health_at = 0.0
         self._healthy = False
-        key = door_key(told.data)
+        keys = door_keys(told.data)
         policies = Policies(estate.policies)
         decisions = Decisions(policies)
-        cursors = Cursors(key, os.urandom)
+        cursors = Cursors(keys.cursors, os.urandom)
         self._allowances = Allowances(pool, time_zone=estate.time_zone, monotonic=time.monotonic)
         self._connections: Connections = connect(
             estate, told.data, certificates.presented, leases=self._allowances.leases
@@ -147,7 +151,7 @@ class _Parts:
             decisions=decisions,
             keys=self._keys,
             handlers=self._handlers,
-            shown=Shown(decisions, Tags(key), cursors),
+            shown=Shown(decisions, Tags(keys.tags), cursors),
             cursors=cursors,
             accesses=self._accesses,
             grants=BreakGlassGrants(pool, clock=now),
@@ -222,18 +226,42 @@ def _certificate_of(estate: Estate) -> Callable[[Scope], str | None]:
     return lambda scope: presented_certificate(Request(scope), spec)
 
 
-def door_key(data: Path) -> bytes:
-    """The key of cursors and entity tags, made at the first start. Processes that share a door share this file."""
+@dataclass(frozen=True)
+class DoorKeys:
+    """The keys of one door, one for each use: no key serves two algorithms (NIST SP 800-57 part 1, section 5.2)."""
+
+    cursors: bytes = field(repr=False)
+    tags: bytes = field(repr=False)
+
+
+def door_keys(data: Path) -> DoorKeys:
+    """Derived (HKDF, RFC 5869) from one secret, made at the first start. Processes that share a door share its file."""
     place = data / "gateway.key"
-    try:
-        with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(os.urandom(KEY_BYTES))
-    except FileExistsError:
-        pass
-    key = place.read_bytes()
-    if len(key) != KEY_BYTES:
+    if not place.exists():
+        _make_secret(place)
+    secret = place.read_bytes()
+    if len(secret) != KEY_BYTES:
         raise ValueError(
             f"{place} is no key of the gateway ({KEY_BYTES} bytes). Remove it and start again: cursors and entity tags that "
             "were given before are then refused, and clients begin anew."
         )
-    return key
+    return DoorKeys(_derived(secret, b"hilum gateway cursors"), _derived(secret, b"hilum gateway entity tags"))
+
+
+def _make_secret(place: Path) -> None:
+    """Whole or not at all, and never over another process's: a link fails where a file is, and a half-written one has
+    another name."""
+    part = place.with_name(f"{place.name}.{os.urandom(8).hex()}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(os.urandom(KEY_BYTES))
+            out.flush()
+            os.fsync(out.fileno())
+        with suppress(FileExistsError):
+            os.link(part, place)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _derived(secret: bytes, use: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=use).derive(secret)

@@ -136,6 +136,7 @@ class Office:
     claims: Claims
     journal: Journal
     ended: list[str]
+    runner: CaseRunner
 
     async def asks(
         self, *numbers: str, patient: str | None = None, urgent: bool = False, worth_usd: str | None = None
@@ -208,9 +209,10 @@ async def office(
     intake = Intake(pool, protection, name=f"intake of {executor}", clock=clock)
     await intake.start()
     await claims.reset([executor])
-    await asyncio.to_thread(journal.open, CaseRunner(around, claims.rested).run)
+    runner = CaseRunner(around, claims.rested)
+    await asyncio.to_thread(journal.open, runner.run)
     try:
-        yield Office(pool, intake, Dispatcher(pool, estate, protection, clock=clock), claims, journal, ended)
+        yield Office(pool, intake, Dispatcher(pool, estate, protection, clock=clock), claims, journal, ended, runner)
     finally:
         await asyncio.to_thread(journal.close)
         await intake.stop()

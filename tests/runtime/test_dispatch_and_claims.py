@@ -312,6 +312,27 @@ def test_a_case_that_waited_while_the_flows_were_changed_begins_again_when_it_is
     play(database_url, diary, after, version="2")
 
 
+def test_a_case_taken_up_in_a_worker_s_last_moment_is_left_to_the_next_and_is_no_defect(
+    database_url: str, diary: Path
+) -> None:
+    async def left(o: Office) -> None:
+        await o.asks("N-1")
+        await o.dispatcher.run_once()
+        o.runner.close()
+        await o.claims.run_once()
+        assert await o.pool.fetchval("SELECT count(*) FROM dbos.workflow_status") == 1
+        await asyncio.to_thread(o.journal.close)  # As a worker that stops: what was begun has come to rest before.
+        assert (await o.states(), o.runner.running) == ({"N-1": "running"}, set())
+
+    async def goes_on(o: Office) -> None:
+        assert await o.works() == {"N-1": "done"}
+        assert desk.lines() == ["N-1"]
+        assert await o.pool.fetchval("SELECT count(*) FROM work_item") == 0
+
+    play(database_url, diary, left)
+    play(database_url, diary, goes_on)
+
+
 def test_the_version_of_the_flows_is_written_with_every_executor(database_url: str, diary: Path) -> None:
     async def story(o: Office) -> None:
         await o.asks("N-1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -207,11 +208,25 @@ class CaseRunner:
     def __init__(self, around: Surroundings, on_rest: Callable[[str], None]) -> None:
         self._around = around
         self._on_rest = on_rest
+        self._gate = threading.Lock()
+        self._closed = False
         self.running: set[str] = set()
 
+    def close(self) -> None:
+        """Begin no more cases. Whoever waits until nothing is ``running`` then waits for all that were begun."""
+        with self._gate:
+            self._closed = True
+
     def run(self, case_id: str) -> str:
-        """The body of the one DBOS workflow. Returns the state in which the case came to rest."""
-        self.running.add(case_id)
+        """The body of the one DBOS workflow. Returns the state in which the case came to rest.
+
+        ``StoreLost`` after ``close``: the case was taken up in the last moment, and its journal may be gone before its first
+        step. It stays as it is for the next process, where it is no defect of its flow.
+        """
+        with self._gate:
+            if self._closed:
+                raise StoreLost(f"{case_id} is left to the next process")
+            self.running.add(case_id)
         try:
             return self._run(case_id)
         finally:

@@ -185,9 +185,14 @@ class Heartbeat:
         self._started_at: datetime | None = None
 
     async def start(self) -> None:
-        """Take this executor's name; waits while a predecessor with the same name is still alive."""
+        """Take this executor's name; waits while a predecessor with the same name is still alive, for a minute at most."""
         lock = await self._pool.acquire()
-        await lock.fetchval("SELECT pg_advisory_lock(hashtext('hilum'), hashtext($1))", self.executor, timeout=60)
+        try:
+            await lock.fetchval("SELECT pg_advisory_lock(hashtext('hilum'), hashtext($1))", self.executor, timeout=60)
+        except BaseException:
+            # Kept, it would keep the pool from closing, and a process that could not start from ending.
+            await self._pool.release(lock)
+            raise
         lock.add_termination_listener(self._cut)
         self._lock = lock
         now = self._started_at = self._clock()

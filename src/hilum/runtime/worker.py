@@ -180,6 +180,7 @@ class Worker:
         """Wait for the cases that run now; for those that hang on a slow system not longer than an operator would."""
         if self._runner is None or self._claims is None:
             return
+        self._runner.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 while self._runner.running:

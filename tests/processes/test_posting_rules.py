@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hilum.masterdata.posting_tables import read_book, read_kinds, read_rules
 from hilum.masterdata.tables import TableUnreadable
-from hilum.model.posting import FinancialMovement, NoRule, PostingRule, PostingRules, staged, summarised
+from hilum.model.ledger import Journal
+from hilum.model.posting import FinancialMovement, NoRule, PostingRule, PostingRules, StagedEntry, journal_of, staged
 
 NOON = date(2026, 3, 2)
 KINDS = "group,reason,kind\nCO,45,contractual\nCO,,denial\nPR,,patient_responsibility\n"
@@ -25,6 +26,18 @@ def moved(kind: str = "payment", amount: str = "100.00", **more: str) -> Financi
 
 def rule(number: str, kind: str = "payment", debit: str = "1050", credit: str = "1200", **more: object) -> PostingRule:
     return PostingRule(number=number, kind=kind, debit=debit, credit=credit, **more)  # type: ignore[arg-type]
+
+
+def summarised(entries: list[StagedEntry], *, date: date, description: str) -> Journal | None:
+    """The books' sums, by hand."""
+    sums: dict[tuple[str, str, bool], Decimal] = {}
+    for entry in entries:
+        if entry.is_memo or not entry.amount:
+            continue
+        for account, is_debit in ((entry.debit, True), (entry.credit, False)):
+            key = (account, entry.cost_centre, is_debit)
+            sums[key] = sums.get(key, Decimal(0)) + entry.amount
+    return journal_of(sums, date=date, description=description)
 
 
 def test_the_rule_that_looks_closest_counts_wherever_it_stands():

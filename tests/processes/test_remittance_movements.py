@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hilum.formats import x12
 from hilum.formats.canonical import Remittance
+from hilum.processes.patient_to_cash.posting import UnbalancedRemittance, must_balance
 from hilum.processes.patient_to_cash.remittance import (
     Place,
     RemittanceAdvised,
@@ -132,3 +133,15 @@ def test_charge_is_payment_and_adjustments_of_each_claim_whatever_the_figures(gi
     for each in claims:
         assert sum((m.amount for m in moved if m.claim == each.claim), Decimal(0)) == each.charge
     assert len({m.line for m in moved}) == len(moved), "each movement has a place of its own"
+
+
+@pytest.mark.parametrize("amount", ["0.005", "100000000000000.00", "12345678901234567890.1234567891"])
+def test_an_amount_that_books_cannot_hold_is_the_payer_s_mistake_and_no_defect(amount):
+    found = advice(amount, claim("KNEE-1", amount, amount))
+    with pytest.raises(UnbalancedRemittance, match="fractions of a cent, or is larger"):
+        must_balance(found)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1790", "100.0000", "99999999999999.99", "1E+3"])
+def test_full_cents_are_full_cents_however_they_are_written(amount):
+    must_balance(advice(amount, claim("KNEE-1", amount, amount)))

@@ -157,18 +157,15 @@ class PostingBook:
         return staged(movement, self.rules, on)
 
 
-def summarised(entries: Iterable[StagedEntry], *, date: date, description: str) -> Journal | None:
-    """One journal of many entries: a line for each account, side and cost centre; None when nothing is left to post.
+Sums = Mapping[tuple[str, str, bool], Decimal]
+"""By account, cost centre and whether it is debited: what is posted there, above zero."""
+
+
+def journal_of(sums: Sums, *, date: date, description: str) -> Journal | None:
+    """One journal of summed entries: a line for each account, side and cost centre, debits first; None when there are none.
 
     What two entries do in opposite directions on one account is not set off: a reversal stands in the ledger as one.
     """
-    sums: dict[tuple[str, str, bool], Decimal] = {}
-    for entry in entries:
-        if entry.is_memo or not entry.amount:
-            continue
-        for account, is_debit in ((entry.debit, True), (entry.credit, False)):
-            key = (account, entry.cost_centre, is_debit)
-            sums[key] = sums.get(key, Decimal(0)) + entry.amount
     if not sums:
         return None
     return Journal(

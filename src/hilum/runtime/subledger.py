@@ -13,9 +13,8 @@ from decimal import Decimal
 import asyncpg
 
 from hilum.authoring.revenue import StagedJournal, StagedSource, Staging
-from hilum.model.identifiers import CostCentre
-from hilum.model.ledger import DocumentRef, Journal, JournalLine
-from hilum.model.posting import StagedEntry
+from hilum.model.ledger import DocumentRef, Journal
+from hilum.model.posting import StagedEntry, journal_of
 
 _ZERO = Decimal(0)
 _COLUMNS = (
@@ -116,25 +115,11 @@ async def journal(
                    UNION ALL
                    SELECT credit, cost_centre, false, abs(moved) FROM staged_entry
                     WHERE source = $1 AND facility = $2 AND credit <> '') AS sides
-            GROUP BY account, cost_centre, is_debit HAVING sum(amount) > 0
-            ORDER BY is_debit DESC, account, cost_centre""",
+            GROUP BY account, cost_centre, is_debit HAVING sum(amount) > 0""",
         source, facility,
     )  # fmt: skip
-    if not rows:
-        return None
-    return Journal(
-        date=on,
-        description=description,
-        lines=tuple(
-            JournalLine(
-                account=row["account"],
-                debit=row["amount"] if row["is_debit"] else _ZERO,
-                credit=_ZERO if row["is_debit"] else row["amount"],
-                cost_centre=CostCentre(value=row["cost_centre"]) if row["cost_centre"] else None,
-            )
-            for row in rows
-        ),
-    )
+    sums = {(row["account"], row["cost_centre"], row["is_debit"]): row["amount"] for row in rows}
+    return journal_of(sums, date=on, description=description)
 
 
 async def note_posted(

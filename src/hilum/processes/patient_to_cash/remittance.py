@@ -201,6 +201,22 @@ def movements(advice: RemittanceAdvised, places: Mapping[str, Place], otherwise:
             )  # fmt: skip
 
 
+def amounts(advice: RemittanceAdvised) -> Iterator[Decimal]:
+    """Every amount that would be posted, and the payment itself."""
+    yield advice.amount
+    for claim in advice.claims:
+        yield claim.paid
+        yield from (adjustment.amount for _, adjustment in claim.all_adjustments())
+    yield from (moved.amount for moved in advice.provider_adjustments)
+
+
+def fits_books(amount: Decimal) -> bool:
+    """Whether books can hold it: in full cents, and below a hundred million millions of dollars."""
+    _, digits, exponent = amount.as_tuple()
+    in_cents = isinstance(exponent, int) and (exponent >= -2 or not any(digits[exponent + 2 :]))
+    return in_cents and (not amount or amount.adjusted() < 14)
+
+
 def imbalances(advice: RemittanceAdvised) -> list[Imbalance]:
     """Everything that does not add up, the payment first; empty for a remittance that may be posted."""
     claims = sum((claim.paid for claim in advice.claims), Decimal(0))

@@ -28,6 +28,7 @@ from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
 from hilum.runtime.intake import Intake
 from hilum.runtime.retention import Retention
 from hilum.runtime.revenue_desk import RevenueDesk
+from hilum.runtime.timekeeper import CLOCK, Timekeeper
 from hilum.security.policies.engine import digest as policies_digest
 from hilum.store.partitions import ensure_partitions
 
@@ -71,6 +72,9 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     )
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
     await evidence_intake.start()
+    clock_intake = Intake(pool, protection, name=f"clock:{told.name}", clock=now, actor=CLOCK)
+    await clock_intake.start()
+    timekeeper = Timekeeper(pool, estate, clock_intake, clock=now)
     retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)
     clerk = EvidenceClerk(pool, estate, evidence_intake, clock=now)
     contract_tests = scheduled(pool, estate, told.data, connections)
@@ -84,6 +88,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             "retention": (retention.run_once, 3600.0),
             "published heads": (publisher.run_once, estate.evidence.publish_every_seconds),
             "evidence requests": (clerk.run_once, 2.0),
+            "schedules": (timekeeper.run_once, 2.0),
             "evidence by calendar": (clerk.ask_by_calendar, 3600.0),
         },
     )  # fmt: skip
@@ -92,6 +97,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     await stop.wait()
     await worker.stop()
     await evidence_intake.stop()
+    await clock_intake.stop()
     await sequencer.run_once()
 
 

@@ -9,6 +9,7 @@ from hilum.authoring.failures import ErpRefused, InvalidData, Refused, Rejected,
 from hilum.authoring.flow import Feed, Flow, Mapping, Step, feed, flow, mapping, step
 from hilum.authoring.platform import Platform, Submitted
 from hilum.authoring.roles import Billing, Erp, Payer, Stock
+from hilum.authoring.schedules import Moment, Schedule, schedule
 from hilum.authoring.system import System, command, question
 from hilum.formats.hl7v2 import Message as Hl7
 from hilum.formats.x12 import Transaction as X12
@@ -35,6 +36,7 @@ __all__ = [
     "InvalidData",
     "Key",
     "Mapping",
+    "Moment",
     "Operation",
     "Page",
     "PageRequest",
@@ -45,6 +47,7 @@ __all__ = [
     "Problem",
     "Refused",
     "Rejected",
+    "Schedule",
     "Step",
     "Stock",
     "StockBelowZero",
@@ -56,5 +59,6 @@ __all__ = [
     "flow",
     "mapping",
     "question",
+    "schedule",
     "step",
 ]

@@ -18,6 +18,7 @@ from hilum.authoring.estate_policy import BreakGlassSpec, TerminalSpec
 from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import EgressSpec, FolderListen, HttpDoor, Residency, ServerTls
 from hilum.authoring.flow import Feed, Flow, Mapping
+from hilum.authoring.schedules import Schedule
 
 
 class MllpListen(BaseModel):
@@ -149,6 +150,7 @@ class Estate:
     mappings: list[Mapping[Any]] = field(default_factory=list)
     flows: dict[str, Flow] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)  # As declared in integrations/, by name.
     api_specs: dict[str, ApiSpec] = field(default_factory=dict)  # As governed in apis/, by name.
     doors: dict[str, HttpDoor] = field(default_factory=dict)  # webhook, tower, gateway; those not named are local.

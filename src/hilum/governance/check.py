@@ -24,6 +24,7 @@ from hilum.governance.rules.policies import policy_problems, release_problems
 from hilum.governance.rules.posting import posting_problems
 from hilum.governance.rules.queues import queue_problems
 from hilum.governance.rules.residency import residency_problems
+from hilum.governance.rules.schedules import schedule_problems
 from hilum.governance.rules.secrecy import secrecy_problems
 from hilum.governance.rules.systems import system_problems
 from hilum.governance.rules.transports import transport_problems
@@ -105,6 +106,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from mapping_problems(loaded)
     yield from flow_problems(loaded)
     yield from feed_problems(loaded)
+    yield from schedule_problems(loaded)
     yield from queue_problems(loaded, reached)
     yield from crosswalk_problems(loaded, reached)
     yield from posting_problems(loaded)
@@ -133,6 +135,7 @@ def _facts(loaded: Loaded, reached: Reach) -> dict[str, int]:
         "mappings": len(estate.mappings),
         "flows": len(estate.flows),
         "feeds": len(estate.feeds),
+        "schedules": len(estate.schedules),
         **api_facts(loaded),
         "crosswalks": len(estate.crosswalks),
         "queues": len(estate.queues),

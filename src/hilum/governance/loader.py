@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from hilum.authoring import Api, Contract, Feed, Flow, Mapping
+from hilum.authoring import Api, Contract, Feed, Flow, Mapping, Schedule
 from hilum.authoring.estate import CrosswalkSpec, Estate, SystemSpec
 from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.estate_evidence import EvidenceSpec, RetentionSpec
@@ -274,6 +274,11 @@ def _read_integrations(loaded: Loaded) -> None:
                     if declare("feed", thing.name, thing, loaded.places.function(thing.function)):
                         estate.feeds[thing.name] = thing
                         for event in thing.on:
+                            contract(event)
+                case Schedule():
+                    if declare("schedule", thing.name, thing, loaded.places.function(thing.function)):
+                        estate.schedules[thing.name] = thing
+                        for event in thing.events:
                             contract(event)
                 case Api():
                     if declare("operations of api", thing.name, thing, loaded.places.variable(vars(module), name)):

@@ -50,6 +50,7 @@ def unused_warnings(loaded: Loaded) -> Iterator[EstateProblem]:
     estate = loaded.estate
     made = {event.type_name() for mapping in estate.mappings for event in mapping.events}
     made |= {event.__name__ for operation in estate.operations() for event in operation.raises}
+    made |= {event.type_name() for schedule in estate.schedules.values() for event in schedule.events}
     for name, flow in estate.flows.items():
         if flow.on.type_name() not in made and not flow.on.raised_by_platform:
             yield EstateProblem(

@@ -18,7 +18,10 @@ True
 
 from hilum.formats.x12.acknowledgement import acknowledge, kind_for
 from hilum.formats.x12.claim_outcomes import ClaimOutcome, match_claims
+from hilum.formats.x12.claim_statuses import ClaimStatus, StatusCode, claim_statuses
+from hilum.formats.x12.code_words import error_words, status_words, words
 from hilum.formats.x12.codes import CodeLists, list_names, read_codes, sample_codes
+from hilum.formats.x12.conversion.writing_claim_status_inquiry import ClaimStatusInquiry, claim_status_inquiry_to_276
 from hilum.formats.x12.conversion.writing_eligibility_inquiry import eligibility_inquiry_to_270
 from hilum.formats.x12.conversion.writing_invoice import invoice_to_810
 from hilum.formats.x12.conversion.writing_order import order_to_850
@@ -38,7 +41,7 @@ from hilum.formats.x12.document import (
     component,
     value,
 )
-from hilum.formats.x12.matching import Matched, Outcome, Sent, match, sent_in
+from hilum.formats.x12.matching import Answer, GroupAnswer, Matched, Outcome, Sent, group_answer, match, sent_in
 from hilum.formats.x12.outlining import outline, transaction_outline
 from hilum.formats.x12.reading import interchanges, parse, recognise, transactions
 from hilum.formats.x12.receiving import received
@@ -47,10 +50,14 @@ from hilum.formats.x12.walker import walk
 from hilum.formats.x12.writer import NewGroup, NewTransaction, build, replaced, write
 
 __all__ = [
+    "Answer",
     "ClaimOutcome",
+    "ClaimStatus",
+    "ClaimStatusInquiry",
     "CodeLists",
     "Document",
     "Group",
+    "GroupAnswer",
     "Interchange",
     "Loop",
     "Matched",
@@ -60,16 +67,21 @@ __all__ = [
     "Segment",
     "Sent",
     "Separators",
+    "StatusCode",
     "Transaction",
     "X12Error",
     "X12Finding",
     "acknowledge",
     "build",
     "check",
+    "claim_status_inquiry_to_276",
+    "claim_statuses",
     "component",
     "convert",
     "convert_transaction",
     "eligibility_inquiry_to_270",
+    "error_words",
+    "group_answer",
     "interchanges",
     "invoice_to_810",
     "kind_for",
@@ -87,10 +99,12 @@ __all__ = [
     "sample_codes",
     "sent_in",
     "ship_notice_to_856",
+    "status_words",
     "transaction_outline",
     "transactions",
     "validate",
     "value",
     "walk",
+    "words",
     "write",
 ]

@@ -153,6 +153,8 @@ class Transaction:
     """GS06."""
     group_version: str = ""
     """GS08; an empty text where it is not said."""
+    group_header: Segment = field(default_factory=lambda: ["GS"])
+    """The GS it stands in: who sent it to whom (GS02, GS03) and when it was made (GS04, GS05); ``["GS"]`` alone outside of any."""
     interchange_control: str | None = None
     """ISA13."""
     first_segment: int = 1

@@ -314,6 +314,7 @@ class _Body:
             functional_id=None if group is None else group.functional_id,
             group_control=None if group is None else group.control_number,
             group_version="" if group is None else group.version,
+            group_header=["GS"] if group is None else group.header,
             interchange_control=self.interchange.control_number,
             first_segment=self.first_segment,
             first_line=first,

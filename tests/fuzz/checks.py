@@ -12,7 +12,7 @@ from hilum.formats.findings import Finding, FormatError
 from hilum.formats.recognition import recognise
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-FORMATS = ("hl7v2", "x12", "cxml")
+FORMATS = ("hl7v2", "x12", "cxml", "bai2")
 _MOST_FINDINGS = 1000
 
 
@@ -57,6 +57,6 @@ def _acknowledged(name: str, module: Any, document: Any, findings: list[Finding]
         answer = module.acknowledge(document, findings, control_number=1, now=NOON)
         if answer is not None:
             module.parse(module.write(answer))
-    else:
+    elif name == "cxml":
         answer = module.acknowledge(document, findings, payload_id="1@hilum", timestamp=NOON.isoformat())
         module.parse(module.write(answer))

@@ -10,7 +10,7 @@ from lxml import etree
 
 Mutator = Callable[[bytes, random.Random], bytes]
 
-_TOKENS = {"hl7v2": re.compile(rb"([\r\n|^~&])"), "x12": re.compile(rb"([~*:^>])")}
+_TOKENS = {"hl7v2": re.compile(rb"([\r\n|^~&])"), "x12": re.compile(rb"([~*:^>])"), "bai2": re.compile(rb"([,/\n*~])")}
 _LONGEST = 4_000
 _TEXTS = [
     "",

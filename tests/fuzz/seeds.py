@@ -10,6 +10,7 @@ _SUFFIXES = {
     "hl7v2": {".hl7", ".xml", ".txt"},
     "x12": {".edi", ".txt", ".x12", ".835", ".837", ".850", ".810", ".856", ".999"},
     "cxml": {".xml"},
+    "bai2": {".bai"},
 }
 _LARGEST = 16_384
 
@@ -42,6 +43,12 @@ _OWN: dict[str, list[str]] = {
         '<ItemDetail><UnitPrice><Money currency="USD">12.50</Money></UnitPrice><Description xml:lang="en">KNEE</Description>'
         '<UnitOfMeasure>EA</UnitOfMeasure></ItemDetail></ItemOut></OrderRequest></Request></cXML>',
         '<cXML payloadID="2@lakeshore" timestamp="2026-03-01T12:00:00Z"><Response><Status code="200" text="OK"/></Response></cXML>',
+    ],
+    "bai2": [
+        "01,BANK,LAKE,260302,0600,7,,,2/\n02,LAKE,BANK,1,260302,2359,USD,2/\n03,ACC,,010,-50000,,,100,1245500,3,V,260303,,/\n"
+        "88,015,1194500,,/\n16,142,120000,V,260302,,HH-7,,CCD TRN*1*EFT-1*13600\n88,00001~\n16,115,1000000,S,500000,400000,100000/\n"
+        "88,AX,B0,LOCKBOX, A/R\n16,195,125500,D,2,0,100000,1,25500,WIRE-3,,/\n49,3635500,8/\n98,3635500,1,10/\n99,3635500,1,12/\n",
+        "01,A,B,260302,,1,,,2/\n99,0,0,2/\n",
     ],
 }  # fmt: skip
 
@@ -116,6 +123,24 @@ WORDS: dict[str, list[str]] = {
         "856",
         "999",
         "997",
+    ],
+    "bai2": [
+        "01,",
+        "02,",
+        "03,",
+        "16,",
+        "49,",
+        "88,",
+        "98,",
+        "99,",
+        "/",
+        ",,",
+        ",V,",
+        ",S,",
+        ",D,",
+        "142",
+        "TRN*1*",
+        "~",
     ],
     "cxml": [
         "<cXML",

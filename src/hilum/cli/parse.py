@@ -37,7 +37,7 @@ def parse(
     layout: LayoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is in HL7 v2, X12, FHIR, cXML, UBL, tables and labels, and what is wrong with it in the standard's codes.
+    """Show what is in HL7 v2, X12, FHIR, cXML, UBL, BAI2, tables and labels, and what is wrong with it in the standard's codes.
 
     Patient data is masked unless --show-phi. Exit 0 when all of it reads without an error, 1 when something does not,
     2 when a file cannot be read.

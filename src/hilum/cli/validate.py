@@ -45,7 +45,7 @@ def validate(
     codes: CodesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with HL7 v2, X12, FHIR, cXML, UBL, tables and labels: file, line, place and the standard's code.
+    """Say what is wrong with HL7 v2, X12, FHIR, cXML, UBL, BAI2, tables and labels: file, line, place and the standard's code.
 
     Exit 0 when nothing is, or only warnings are told, 1 on errors, 2 when a file cannot be read.
 

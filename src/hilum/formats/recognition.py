@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
-from hilum.formats import barcodes, tabular
+from hilum.formats import bai2, barcodes, tabular
 
 __all__ = ["FORMATS", "LOOKED_AT", "Format", "recognise"]
 
@@ -43,6 +43,7 @@ FORMATS: dict[str, Format] = {
         ("fhir", "FHIR R4", "resource", "fhir"),
         ("cxml", "cXML", "document", "cxml"),
         ("ubl", "UBL 2.1", "document", "ubl"),
+        ("bai2", "BAI2", "file", "bai2"),
         ("table", "a table", "row", "tabular"),
         ("label", "a label", "label", "barcodes"),
     )
@@ -77,6 +78,8 @@ def recognise(data: bytes) -> str | None:
         return _xml(start)
     if start[0] in "{[":
         return "fhir" if _FHIR.search(start) else None
+    if bai2.recognise(data):
+        return "bai2"
     isa, header = _ISA.search(text), _HL7.search(text)
     if isa is not None and (header is None or isa.start() < header.start()):
         return "x12"

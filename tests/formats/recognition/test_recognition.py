@@ -59,6 +59,8 @@ FHIR = b'{"id": "p1", "resourceType": "Patient"}'
         (b"a;b\r\n1,5;2\r\n", "table"),
         (b"1\t2\n3\t4\n", "table"),
         ("n\u00e4me,b\n1,2\n".encode("utf-16"), "table"),
+        (b"\r\n01,BANK,LAKESHORE,260302,0600,7,,,2/\n", "bai2"),
+        (b"01,02,03\n1,2,3\n", "table"),
         (b"0100844588003288", "label"),
         (b"]d2\x1d0100844588003288\r\n", "label"),
         (b"(01)00844588003288(10)L-7", "label"),

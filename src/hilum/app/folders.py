@@ -63,7 +63,10 @@ def _drop(
 
     return FolderDrop(
         open_folder(listen.path, told.data, estate.folder_roots, done=listen.done, refused=listen.refused),
-        Bounds(listen.max_file_bytes, listen.max_message_bytes, listen.max_messages, listen.archives),
+        Bounds(
+            listen.max_file_bytes, listen.max_message_bytes, listen.max_messages, listen.archives,
+            tables=estate.takes_tables(system),
+        ),  # fmt: skip
         take=take,
         stored=stored,
         refused=lambda why: channels.violation(system, TRANSPORT),

@@ -12,7 +12,9 @@ from hilum.authoring.roles import Billing, Erp, Payer, Stock
 from hilum.authoring.schedules import Moment, Schedule, schedule
 from hilum.authoring.system import System, command, question
 from hilum.formats.hl7v2 import Message as Hl7
+from hilum.formats.bai2 import Bai2File as Bai2
 from hilum.formats.x12 import Transaction as X12
+from hilum.formats.tabular import Table
 
 __all__ = [
     "X12",
@@ -21,6 +23,7 @@ __all__ = [
     "Api",
     "AtRisk",
     "Billing",
+    "Bai2",
     "Caller",
     "Confidential",
     "Contract",
@@ -55,6 +58,7 @@ __all__ = [
     "System",
     "Unavailable",
     "command",
+    "Table",
     "feed",
     "flow",
     "mapping",

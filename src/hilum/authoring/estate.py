@@ -17,7 +17,7 @@ from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
 from hilum.authoring.estate_policy import BreakGlassSpec, TerminalSpec
 from hilum.authoring.estate_protection import ProtectionSpec
 from hilum.authoring.estate_transport import EgressSpec, FolderListen, HttpDoor, Residency, ServerTls
-from hilum.authoring.flow import Feed, Flow, Mapping
+from hilum.authoring.flow import TABLE, Feed, Flow, Mapping
 from hilum.authoring.schedules import Schedule
 
 
@@ -188,3 +188,7 @@ class Estate:
 
     def feeds_on(self, event_type: str) -> list[Feed]:
         return [feed for feed in self.feeds.values() if any(c.type_name() == event_type for c in feed.on)]
+    def takes_tables(self, system: str) -> bool:
+        """Whether a mapping reads delimited text of this system."""
+        return any(each.source.name == system and each.message == TABLE for each in self.mappings)
+

@@ -15,6 +15,9 @@ from hilum.authoring.system import System
 P = ParamSpec("P")
 R = TypeVar("R")
 
+BAI2, TABLE = "BAI2", "table"
+"""What messages are called that have no type of their own: a bank's file, and delimited text."""
+
 CRITICALITIES = ("critical", "high", "normal", "low")
 """In the order in which work is taken up when there is more than can be done."""
 
@@ -46,7 +49,7 @@ class Mapping(Generic[R]):
 
 
 def mapping(*, source: System, message: str, version: int = 1) -> Callable[[Callable[[Any], R]], Mapping[R]]:
-    """Declare a mapping: ``message`` is the source's own name of the type, ``DFT^P03`` or ``consumption``."""
+    """Declare a mapping: ``message`` is the source's own name of the type, ``DFT^P03``, ``835``, ``consumption``, ``BAI2`` or ``table``."""
 
     def declare(function: Callable[[Any], R]) -> Mapping[R]:
         returned = get_type_hints(function).get("return")

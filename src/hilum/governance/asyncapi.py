@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hilum.authoring import X12
+from hilum.authoring import X12, Bai2, Table
 from hilum.authoring.contract import Contract
 from hilum.authoring.estate import Estate, SystemSpec
 from hilum.authoring.flow import Feed, Mapping
@@ -147,6 +147,9 @@ def _standing_alone(schema: dict[str, Any]) -> dict[str, Any]:
     """References inside a payload would point into the whole document: each is replaced by what it refers to.
 
     A shape that contains itself keeps the reference's name as its description.
+    elif shape in (Bai2, Table):
+        kind = "text/csv" if shape is Table else "text/plain"
+        payload = {"type": "string", "description": "Delimited text" if shape is Table else "BAI2"}
     """
     inside = schema.pop("$defs", {})
 

@@ -1,6 +1,6 @@
 """Golden samples: a message beside the events it must become, ``samples/<mapping>.hl7`` and ``.expected.json``.
 
-Messages are ``.hl7``, ``.x12`` (one interchange with one transaction) or ``.json``.
+Messages are ``.hl7``, ``.x12`` (one interchange with one transaction), ``.bai``, ``.csv`` or ``.json``.
 
 One mapping may have several: ``<mapping>.<case>.hl7`` beside ``<mapping>.<case>.expected.json``. HL7 samples may be
 kept with ordinary line ends; they are turned into the standard's carriage returns (HL7 v2.5.1 ch. 2.5.4).
@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hilum.authoring import X12, Contract, Hl7, Mapping
-from hilum.formats import x12
+from hilum.authoring import X12, Bai2, Contract, Hl7, Mapping, Table
+from hilum.formats import bai2, tabular, x12
 
 _EXPECTED = ".expected.json"
 
@@ -49,13 +49,14 @@ def sample_files(root: Path, mapping: str, suffix: str) -> list[Path]:
     return [path for path in found if path.is_file() and not path.name.endswith(_EXPECTED)]
 
 
-Shape = type[Hl7] | type[X12] | type[BaseModel]
+Shape = type[Hl7] | type[X12] | type[Bai2] | type[Table] | type[BaseModel]
 """What a mapping reads."""
 
 
 def suffix_of(shape: Shape) -> str:
     """How files with such messages end."""
-    return ".x12" if issubclass(shape, X12) else ".hl7" if issubclass(shape, Hl7) else ".json"
+    known: dict[type, str] = {X12: ".x12", Hl7: ".hl7", Bai2: ".bai", Table: ".csv"}
+    return next((suffix for kind, suffix in known.items() if issubclass(shape, kind)), ".json")
 
 
 def message_of(raw: bytes, shape: Shape) -> Any:
@@ -63,6 +64,8 @@ def message_of(raw: bytes, shape: Shape) -> Any:
     if issubclass(shape, X12):
         (transaction,) = x12.parse(raw).transactions
         return transaction
+    if issubclass(shape, Bai2 | Table):
+        return bai2.parse(raw) if issubclass(shape, Bai2) else tabular.parse(raw)
     return Hl7.parse(on_the_wire(raw)) if issubclass(shape, Hl7) else shape.model_validate_json(raw)
 
 

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ValidationError
 from hilum.authoring.contract import Agreed, Contract, getter, key_fields, marked
 from hilum.authoring.estate import Estate
 from hilum.authoring.failures import Rejected
-from hilum.authoring.flow import Mapping
-from hilum.formats import hl7v2, x12
+from hilum.authoring.flow import BAI2, TABLE, Mapping
+from hilum.formats import bai2, hl7v2, tabular, x12
 from hilum.formats.findings import FormatError
 from hilum.model.identifiers import Identifier
 
@@ -117,7 +117,8 @@ class _Prepared:
         for kind, name in self.keys:
             value = getattr(event, name)
             if value is not None:
-                keys.append((value.value if isinstance(value, Identifier) else str(value), kind))
+                every = value if isinstance(value, tuple) else (value,)
+                keys += [(each.value if isinstance(each, Identifier) else str(each), kind) for each in every]
         return PreparedEvent(
             type=self.name,
             version=self.version,
@@ -230,6 +231,39 @@ class Reader:
             reception.problem = Problem(error.code, error.text, error.location or "", True)
         return reception
 
+    def bai2(self, system: str, transport: str, peer: str, raw: bytes) -> Reception:
+        """Read a bank's file. One whose totals or counts are not those of what it holds is refused, with the difference."""
+        reception = Reception(system, transport, peer, raw, sha256(raw).digest(), type=BAI2)
+        try:
+            file = bai2.parse(raw)
+            reception.control_id = _conventional(_CONTROL_ID, f"{file.created_on:%y%m%d}-{file.number}")
+            wrong = [finding for finding in bai2.validate(file) if finding.severity == "error"]
+            if wrong:
+                told = "; ".join(f"{each.text} at {each.location}" for each in wrong[:_MOST_TOLD])
+                reception.problem = Problem(wrong[0].code, told)
+                return reception
+            self._whole(reception, BAI2, file)
+        except FormatError as error:
+            reception.problem = Problem(error.code, error.text, error.location or "", True)
+        return reception
+
+    def table(self, system: str, transport: str, peer: str, raw: bytes) -> Reception:
+        """Read delimited text: the mapping knows the columns, and reads its rows."""
+        reception = Reception(system, transport, peer, raw, sha256(raw).digest(), type=TABLE)
+        try:
+            self._whole(reception, TABLE, tabular.parse(raw))
+        except FormatError as error:
+            reception.problem = Problem(error.code, error.text, error.location or "", True)
+        return reception
+
+    def _whole(self, reception: Reception, kind: str, document: object) -> None:
+        """By the one mapping of its system that takes such files."""
+        known = self._mappings.get((reception.system, kind))
+        if known is None:
+            reception.problem = Problem("type", f"{kind} files are not taken from {reception.system}", unsupported=True)
+        else:
+            self._map(reception, known, document)
+
     def json(self, system: str, transport: str, peer: str, raw: bytes, type_field: str) -> Reception:
         """Read a JSON document whose member ``type_field`` names its type."""
         reception = Reception(system, transport, peer, raw, sha256(raw).digest())
@@ -285,6 +319,10 @@ class Reader:
                 return self.json(system, transport, peer, raw, of_json.type_field)
         if x12.recognise(raw):
             return self.x12(system, transport, peer, raw)
+        if bai2.recognise(raw):
+            return self.bai2(system, transport, peer, raw)
+        if kind == TABLE and (system, TABLE) in self._mappings:
+            return self.table(system, transport, peer, raw)
         return self.hl7(system, transport, peer, raw)[0]
 
     def _map(self, reception: Reception, known: tuple[Mapping[Any], str], message: Any) -> None:
@@ -330,6 +368,7 @@ def prepare(event: Contract, ordering: str, mapping: str) -> PreparedEvent:
     return _Prepared(type(event), ordering).event(event, mapping)
 
 
+_MOST_TOLD = 6
 _HL7_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2}){0,1}(\^[A-Z0-9_]{3,7})?")
 _CONTROL_ID = re.compile(
     r"(?=.*[0-9])[!-\]_-~]{1,199}"

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hilum.authoring import X12, Hl7, Mapping
+from hilum.authoring import X12, Bai2, Hl7, Mapping, Table
+from hilum.authoring.flow import BAI2, TABLE
 from hilum.formats.hl7v2 import header_of
 from hilum.governance.golden import Sample, Shape, difference, message_of, on_the_wire, sample_files, suffix_of
 from hilum.governance.loader import Loaded
@@ -43,7 +44,7 @@ def mapping_problems(loaded: Loaded) -> Iterator[EstateProblem]:
             yield EstateProblem(
                 where,
                 f"The mapping {mapping.name} does not say which message it reads.",
-                "Annotate its argument with Hl7 or X12, or with a pydantic model for JSON.",
+                "Annotate its argument with Hl7, X12, Bai2 or Table, or with a pydantic model for JSON.",
             )
             continue
         yield from _door(loaded, mapping, shape, where)
@@ -52,12 +53,12 @@ def mapping_problems(loaded: Loaded) -> Iterator[EstateProblem]:
 
 
 def accepted(mapping: Mapping[Any]) -> Shape | None:
-    """The type of message a mapping reads, or None when it is neither HL7 v2 nor X12 nor a model of JSON."""
+    """The type of message a mapping reads, or None when it is none that a door takes."""
     try:
         shape = mapping.accepts
     except (StopIteration, NameError, TypeError):
         return None
-    if isinstance(shape, type) and issubclass(shape, Hl7 | X12 | BaseModel):
+    if isinstance(shape, type) and issubclass(shape, Hl7 | X12 | Bai2 | Table | BaseModel):
         return shape
     return None
 
@@ -92,6 +93,20 @@ def _door(loaded: Loaded, mapping: Mapping[Any], shape: Shape, where: str) -> It
                 where,
                 f"The mapping {mapping.name} takes {mapping.message!r}, which is no X12 transaction set.",
                 "Write the set's number as in ST01: `835`.",
+            )
+        if spec.listen.folder is None:
+            yield EstateProblem(
+                loaded.places.toml(file, "listen"),
+                f"Nothing brings {mapping.message} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
+                "Write [listen.folder] with a path.",
+            )
+    elif issubclass(shape, Bai2 | Table):
+        called = BAI2 if issubclass(shape, Bai2) else TABLE
+        if mapping.message != called:
+            yield EstateProblem(
+                where,
+                f"The mapping {mapping.name} takes {mapping.message!r}; such files are called {called!r}.",
+                f'Write message="{called}".',
             )
         if spec.listen.folder is None:
             yield EstateProblem(
@@ -144,6 +159,8 @@ def _comes_by(loaded: Loaded, mapping: Mapping[Any], shape: Shape, sample: Sampl
             )
     elif issubclass(shape, X12):
         kind = message_of(sample.file.read_bytes(), shape).set_id
+    elif issubclass(shape, Bai2 | Table):
+        kind = mapping.message
     else:
         of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.folder
         if of_json is not None:

@@ -1,5 +1,5 @@
-"""Cutting a file into messages: HL7 v2 (one, many, or batches with their wrappers), X12 interchanges, and JSON (one, or one
-on each line).
+"""Cutting a file into messages: HL7 v2 (one, many, or batches with their wrappers), X12 interchanges, JSON (one, or one
+on each line), BAI2 (a file is one message) and, where a system sends them, tables (the same).
 
 A file is taken whole or not at all as far as its own structure goes: a batch whose trailer counts other messages than
 there are was cut off on its way. What is wrong inside one message is that message's own affair.
@@ -13,15 +13,16 @@ from typing import Literal
 
 import orjson
 
-from hilum.formats import x12
+from hilum.formats import bai2, tabular, x12
 from hilum.formats.findings import FormatError
 from hilum.formats.hl7v2.batch import Batch, split_messages
 from hilum.formats.hl7v2.findings import HL7ParseError
 from hilum.transports.folder import archive
 from hilum.transports.folder.places import FileRefused
 
-Kind = Literal["hl7v2", "x12", "json"]
+Kind = Literal["hl7v2", "x12", "json", "bai2", "table"]
 _MARKS = b"\xef\xbb\xbf\x0b\r\n\t "
+_HL7_STARTS = (b"MSH", b"FHS", b"BHS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Bounds:
     max_message_bytes: int
     max_messages: int
     archives: bool
+    tables: bool = False  # Whether text that looks like a table is one: most systems send none.
 
 
 def cut(data: bytes, bounds: Bounds) -> list[Part]:
@@ -52,7 +54,7 @@ def cut(data: bytes, bounds: Bounds) -> list[Part]:
         contents = list(archive.members(data, bounds.max_file_bytes))
     parts: list[Part] = []
     for content in contents:
-        kind, found = _messages(content)
+        kind, found = _messages(content, bounds.tables)
         for message in found:
             if len(message) > bounds.max_message_bytes:
                 raise FileRefused(
@@ -66,17 +68,22 @@ def cut(data: bytes, bounds: Bounds) -> list[Part]:
     return parts
 
 
-def _messages(content: bytes) -> tuple[Kind, Iterable[bytes]]:
-    begin = content.lstrip(_MARKS)[:1]
+def _messages(content: bytes, tables: bool) -> tuple[Kind, Iterable[bytes]]:
+    start = content.lstrip(_MARKS)[:3]
+    begin = start[:1]
     if begin in (b"{", b"["):
         return "json", _json(content)
+    if bai2.recognise(content):
+        return "bai2", [content]
+    if x12.recognise(content):
+        return "x12", _x12(content)
+    if tables and begin and start not in _HL7_STARTS and tabular.recognise(content):
+        return "table", [content]
     if begin in (b"M", b"F", b"B") or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "hl7v2", _hl7(content)
     if not begin:
         return "hl7v2", []
-    if x12.recognise(content):
-        return "x12", _x12(content)
-    raise FileRefused("it is neither HL7 v2 nor X12 nor JSON")
+    raise FileRefused("it is neither HL7 v2 nor X12 nor JSON" + (", no BAI2 file and no table" if tables else ""))
 
 
 def _x12(content: bytes) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from hilum.cli.policy import policy_app
 from hilum.cli.queue import queue_app, release
 from hilum.cli.replay import replay_app
 from hilum.cli.retention import hold_app, retention_app
+from hilum.cli.schedule import schedule_app
 from hilum.cli.send import send
 from hilum.cli.status import status, system_app
 from hilum.cli.trace import trace
@@ -63,6 +64,7 @@ def application(
     app.command()(status)
     app.add_typer(system_app, name="system")
     app.add_typer(crosswalk_app, name="crosswalk")
+    app.add_typer(schedule_app, name="schedule")
     app.command("reconcile")(reconcile)
     app.command("contract-test")(contract_test)
     return app

@@ -33,14 +33,22 @@ def watch_folders(
         if spec.listen.folder is None:
             continue
         door = FolderDoor(pool, intake, reader, system, type_field=spec.listen.folder.type_field)
-        drop = _drop(told, estate, system, spec.listen.folder, door, channels, pool)
-        watch = standing(f"folder of {system}", drop.run_once, every_seconds=spec.listen.folder.poll_seconds)
-        closing.append(_closer(asyncio.create_task(watch), drop))
+        drop = dropped(told, estate, system, spec.listen.folder, door, channels, pool)
+        closing.append(watching(f"folder of {system}", drop, spec.listen.folder.poll_seconds))
         addresses[f"{system}/{TRANSPORT}"] = f"folder:{spec.listen.folder.path}"
     return addresses, closing
 
 
-def _drop(
+def watching(name: str, drop: FolderDrop, poll_seconds: float) -> Callable[[], Awaitable[None]]:
+    """Watch a folder from now on; how it is closed."""
+    return _closer(asyncio.create_task(standing(name, drop.run_once, every_seconds=poll_seconds)), drop)
+
+
+async def _nobody(name: str, problem: str, counts: Mapping[str, int]) -> None:
+    """Where nobody waits for a file's end."""
+
+
+def dropped(
     told: Serve,
     estate: Estate,
     system: str,
@@ -48,7 +56,11 @@ def _drop(
     door: FolderDoor,
     channels: Channels,
     pool: asyncpg.Pool,
+    *,
+    transport: str = TRANSPORT,
+    ended: Callable[[str, str, Mapping[str, int]], Awaitable[None]] = _nobody,
 ) -> FolderDrop:
+    """The watch over one folder, not begun yet. ``ended`` is told of each file before it is put away."""
     async def take(part: Part, peer: str) -> Taken:
         return Taken(*await door.take(part.kind, part.data, peer))
 
@@ -69,13 +81,14 @@ def _drop(
         ),  # fmt: skip
         take=take,
         stored=stored,
-        refused=lambda why: channels.violation(system, TRANSPORT),
+        refused=lambda why: channels.violation(system, transport),
         clock=now,
         moment=time.monotonic,
         pattern=listen.pattern,
         settle_seconds=listen.settle_seconds,
         point=point,
         keeps_since=keeps_since,
+        ended=ended,
     )
 
 

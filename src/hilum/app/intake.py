@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from hilum.app.doors import http_door, refuse_exposed
 from hilum.app.folders import watch_folders
 from hilum.app.sealing import protection_of
+from hilum.app.sftp import visit_partners
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate, MllpListen, WebhookListen
 from hilum.gateway.addresses import counted_as
@@ -71,6 +72,9 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     dropped, watches = watch_folders(told, estate, pool, intake, reader, channels)
     addresses.update(dropped)
     closing += watches
+    visited, visits = visit_partners(told, estate, pool, intake, reader, channels, protection)
+    addresses.update(visited)
+    closing += visits
     for place, address in addresses.items():
         system, _, transport = place.partition("/")
         await channels.declare(system, transport, address)

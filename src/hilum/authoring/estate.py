@@ -10,12 +10,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.authoring.api import Api, Operation
+from hilum.authoring.collecting import Collection
 from hilum.authoring.contract import Contract
 from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.estate_evidence import EvidenceSpec, RetentionSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_master import MasterSpec
 from hilum.authoring.estate_policy import BreakGlassSpec, TerminalSpec
 from hilum.authoring.estate_protection import ProtectionSpec
+from hilum.authoring.estate_transfer import Answers, Expect, SftpAccount, SftpListen, SftpServerSpec
 from hilum.authoring.estate_transport import EgressSpec, FolderListen, HttpDoor, Residency, ServerTls
 from hilum.authoring.flow import TABLE, Feed, Flow, Mapping
 from hilum.authoring.schedules import Schedule
@@ -57,6 +60,8 @@ class Listen(BaseModel):
     mllp: MllpListen | None = None
     webhook: WebhookListen | None = None
     folder: FolderListen | None = None
+    sftp: SftpListen | None = None
+    sftp_account: SftpAccount | None = None
 
 
 class Policy(BaseModel):
@@ -114,6 +119,8 @@ class SystemSpec(BaseModel):
     egress: EgressSpec = Field(default_factory=EgressSpec)
     policy: Policy = Field(default_factory=Policy)
     listen: Listen = Field(default_factory=Listen)
+    answers: Answers = Field(default_factory=Answers)
+    expect: tuple[Expect, ...] = ()
     contract_test: ContractTestSpec | None = None
     sandbox: SandboxSpec | None = None
 
@@ -129,6 +136,15 @@ class CrosswalkSpec(BaseModel):
     target: str = Field(alias="to")
     owner: str = ""
     targets: str = Field(default="", description="`tables/items.csv:item`: every target code must stand there.")
+    codes: str = Field(default="", description="The master records that its codes are: `department`.")
+    means: str = Field(default="", description="The master records that its targets are, or `facility`.")
+    complete: bool = Field(default=False, description="Every code in use needs an entry.")
+    one_to_one: bool = Field(default=False, description="No two codes of one place lead to one target.")
+    same_names: bool = Field(default=False, description="Both systems call the thing by the same name.")
+    waits: tuple[str, ...] = Field(default=(), description="The rejections of what waits for an entry: `UnknownPayer`.")
+    waits_named: bool = Field(default=False, description="Whether the detail of such a rejection is the code's name.")
+    exact_matches: bool = Field(default=False, description="A proposal that is certain is accepted without a person.")
+    two_people: bool = Field(default=False, description="A proposal counts when a second person has accepted it too.")
 
 
 @dataclass
@@ -146,15 +162,18 @@ class Estate:
     owners: dict[str, str] = field(default_factory=dict)
     queues: dict[str, str] = field(default_factory=dict)  # Queue to its owner.
     crosswalks: dict[str, CrosswalkSpec] = field(default_factory=dict)
+    master: dict[str, MasterSpec] = field(default_factory=dict)  # Kinds of master records, by name.
     contracts: dict[str, type[Contract]] = field(default_factory=dict)
     mappings: list[Mapping[Any]] = field(default_factory=list)
     flows: dict[str, Flow] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
+    collections: dict[str, Collection] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)  # As declared in integrations/, by name.
     api_specs: dict[str, ApiSpec] = field(default_factory=dict)  # As governed in apis/, by name.
     doors: dict[str, HttpDoor] = field(default_factory=dict)  # webhook, tower, gateway; those not named are local.
     residency: Residency = field(default_factory=Residency)
+    sftp_server: SftpServerSpec = field(default_factory=SftpServerSpec)  # For partners who push.
     folder_roots: tuple[str, ...] = ()  # Where watched folders may be, besides inside the platform's data.
     identity: IdentitySpec = field(default_factory=IdentitySpec)
     protection: ProtectionSpec = field(default_factory=ProtectionSpec)
@@ -183,12 +202,12 @@ class Estate:
         """Every declared operation of every API, published or not."""
         return [operation for api in self.apis.values() for operation in api.operations]
 
+    def takes_tables(self, system: str) -> bool:
+        """Whether a mapping reads delimited text of this system."""
+        return any(each.source.name == system and each.message == TABLE for each in self.mappings)
+
     def flows_on(self, event_type: str) -> list[Flow]:
         return [flow for flow in self.flows.values() if flow.on.type_name() == event_type]
 
     def feeds_on(self, event_type: str) -> list[Feed]:
         return [feed for feed in self.feeds.values() if any(c.type_name() == event_type for c in feed.on)]
-    def takes_tables(self, system: str) -> bool:
-        """Whether a mapping reads delimited text of this system."""
-        return any(each.source.name == system and each.message == TABLE for each in self.mappings)
-

@@ -19,13 +19,15 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from hilum.authoring import Api, Contract, Feed, Flow, Mapping, Schedule
+from hilum.authoring import Api, Collection, Contract, Feed, Flow, Mapping, Schedule
 from hilum.authoring.estate import CrosswalkSpec, Estate, SystemSpec
 from hilum.authoring.estate_door import ApiSpec
 from hilum.authoring.estate_evidence import EvidenceSpec, RetentionSpec
 from hilum.authoring.estate_identity import IdentitySpec, ServiceSpec
+from hilum.authoring.estate_master import MasterSpec
 from hilum.authoring.estate_policy import BreakGlassSpec, TerminalSpec
 from hilum.authoring.estate_protection import ProtectionSpec
+from hilum.authoring.estate_transfer import SftpServerSpec
 from hilum.authoring.estate_transport import DOORS, HttpDoor, Residency, ServerTls
 from hilum.governance.modules import import_integrations
 from hilum.governance.places import Places
@@ -91,10 +93,12 @@ class _EstateFile(BaseModel):
     owners: dict[str, str] = Field(default_factory=dict)
     queues: dict[str, _Queue] = Field(default_factory=dict)
     crosswalks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    master: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tls: ServerTls | None = None  # Of every HTTP door that has none of its own.
     doors: dict[DoorName, HttpDoor] = Field(default_factory=dict)
     residency: dict[ClassName, tuple[str, ...]] = Field(default_factory=dict)
     folders: _Folders = Field(default_factory=_Folders)
+    sftp_server: SftpServerSpec = SftpServerSpec()
     identity: IdentitySpec = IdentitySpec()
     evidence: EvidenceSpec = EvidenceSpec()
     retention: RetentionSpec | None = None
@@ -144,6 +148,7 @@ def _read_header(loaded: Loaded) -> None:
     estate.time_zone, estate.flows_version = header.estate.time_zone, header.estate.flows_version
     estate.retention_days = header.estate.retention_days
     estate.identity = header.identity
+    estate.sftp_server = header.sftp_server
     estate.evidence = header.evidence
     if header.retention is not None:
         estate.retention, estate.retention_days = header.retention, header.retention.messages
@@ -170,6 +175,12 @@ def _read_header(loaded: Loaded) -> None:
             estate.crosswalks[name] = CrosswalkSpec.model_validate({**settings, "name": name})
         except ValidationError as error:
             _refuse(loaded, ESTATE_FILE, CrosswalkSpec, error, prefix=("crosswalks", name))
+    for name, settings in header.master.items():
+        declared[f"master:{name}"] = places.toml(ESTATE_FILE, "master", name)
+        try:
+            estate.master[name] = MasterSpec.model_validate({**settings, "name": name})
+        except ValidationError as error:
+            _refuse(loaded, ESTATE_FILE, MasterSpec, error, prefix=("master", name))
     estate.declared_at = declared
 
 
@@ -273,6 +284,11 @@ def _read_integrations(loaded: Loaded) -> None:
                 case Feed():
                     if declare("feed", thing.name, thing, loaded.places.function(thing.function)):
                         estate.feeds[thing.name] = thing
+                        for event in thing.on:
+                            contract(event)
+                case Collection():
+                    if declare("collection", thing.name, thing, loaded.places.function(thing.function)):
+                        estate.collections[thing.name] = thing
                         for event in thing.on:
                             contract(event)
                 case Schedule():

@@ -47,6 +47,9 @@ Stored = Callable[[Sequence[str], datetime], Awaitable[Mapping[str, Taken]]]
 """Which of these identities were stored since then."""
 
 
+Ended = Callable[[str, str, Mapping[str, int]], Awaitable[None]]
+"""Told of each file before it is put away: its own name, why it was refused (empty when it was not), messages by outcome."""
+
 KeepsSince = Callable[[], Awaitable[datetime | None]]
 """From when on files that were put away are kept; None: all of them."""
 
@@ -58,6 +61,10 @@ def _nothing(name: str) -> None:
 async def _everything() -> datetime | None:
     """Where nobody says how long files are kept."""
     return None
+
+
+async def _nobody(name: str, problem: str, counts: Mapping[str, int]) -> None:
+    """Where nobody waits for a file's end."""
 
 
 class FolderDrop:
@@ -80,6 +87,7 @@ class FolderDrop:
         settle_seconds: float = 2.0,
         point: Callable[[str], None] = _nothing,
         keeps_since: KeepsSince = _everything,
+        ended: Ended = _nobody,
     ) -> None:
         self._folders = folders
         self._bounds = bounds
@@ -92,6 +100,7 @@ class FolderDrop:
         self._settle_seconds = settle_seconds
         self._point = point
         self._keeps_since = keeps_since
+        self._ended = ended
         self._purged: float | None = None
         self._watched: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._numbers = count(1)
@@ -155,10 +164,13 @@ class FolderDrop:
         except FileChanges:
             return 0
         except FileRefused as refused:
+            await self._ended(_own_name(claimed), str(refused), {})
             self._refuse(claimed, str(refused))
             return 1
         digest = hashlib.sha256(data).hexdigest()
         taken = await self._take_in(parts, digest, claimed_at(claimed) if again else None)
+        # Before the file is put away: a process that dies in between tells it again.
+        await self._ended(_own_name(claimed), "", Counter(one.status for one in taken))
         self._finish(claimed, data, digest, taken)
         return 1
 

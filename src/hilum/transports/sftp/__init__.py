@@ -1,0 +1,15 @@
+"""SFTP both ways: fetching from and pushing to partners' servers, and a server of ours for partners who push.
+
+The only importer of asyncssh (EPL-2.0, decisions/0019): ``pip install hilum[sftp]``. SSH file transfer protocol version 3
+(draft-ietf-secsh-filexfer-02), as OpenSSH speaks it.
+"""
+
+import logging
+
+from hilum.transports.sftp.connection import HostKeyRefused, LoginRefused, NotReached, Partner, connected
+from hilum.transports.sftp.fetch import Bounds, Policy, SftpFetch
+
+__all__ = ["Bounds", "HostKeyRefused", "LoginRefused", "NotReached", "Partner", "Policy", "SftpFetch", "connected"]
+
+# The library writes names of files into its log, and names of files may be names of patients.
+logging.getLogger("asyncssh").setLevel(logging.CRITICAL)

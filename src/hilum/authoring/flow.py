@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
@@ -52,12 +52,18 @@ def mapping(*, source: System, message: str, version: int = 1) -> Callable[[Call
     """Declare a mapping: ``message`` is the source's own name of the type, ``DFT^P03``, ``835``, ``consumption``, ``BAI2`` or ``table``."""
 
     def declare(function: Callable[[Any], R]) -> Mapping[R]:
-        returned = get_type_hints(function).get("return")
-        parts = [returned, *getattr(returned, "__args__", ())]
-        events = tuple(p for p in parts if isinstance(p, type) and issubclass(p, Contract))
+        events = tuple(dict.fromkeys(_contracts(get_type_hints(function).get("return"))))
         return Mapping(function, source, message, function.__name__, events, version)
 
     return declare
+
+
+def _contracts(shape: Any) -> Iterator[type[Contract]]:
+    """The contracts in an annotation, in its order: ``list[ImplantUsed | ChargeRecorded]`` names two."""
+    if isinstance(shape, type) and issubclass(shape, Contract):
+        yield shape
+    for part in getattr(shape, "__args__", ()):
+        yield from _contracts(part)
 
 
 @dataclass(eq=False)
@@ -142,6 +148,7 @@ class Feed:
     owner: str
     version: int = 1
     options: dict[str, str] = field(default_factory=dict)
+    joins: str = ""
 
     def __call__(self, event: Any) -> bytes:
         return self.function(event)
@@ -155,11 +162,16 @@ def feed(
     criticality: str = "normal",
     owner: str = "",
     version: int = 1,
+    joins: str = "",
 ) -> Callable[[Callable[[Any], bytes]], Feed]:
-    """Declare a feed: every event of these types goes to ``to``, in order within ``key``, keys in parallel."""
+    """Declare a feed: every event of these types goes to ``to``, in order within ``key``, keys in parallel.
+
+    ``joins``: the field of a second key, for events that are about two, such as a merge. An event that has this field goes when
+    all before it went, and none after it goes before; it waits behind either of its keys.
+    """
     events = (on,) if inspect.isclass(on) else tuple(on)
 
     def declare(function: Callable[[Any], bytes]) -> Feed:
-        return Feed(function, events, to, function.__name__, key, criticality, owner, version)
+        return Feed(function, events, to, function.__name__, key, criticality, owner, version, joins=joins)
 
     return declare

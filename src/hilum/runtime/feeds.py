@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,7 @@ from hilum.runtime import work_items
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.connections import Connection, Connections
 from hilum.runtime.fault_points import point
+from hilum.runtime.feed_batch import Item, Outcome, parts, range_of
 from hilum.security.sealing.protected import Protection
 from hilum.store import sealed_places
 
@@ -40,33 +41,6 @@ UNPACED_PER_SECOND = 1000.0  # A system that allows more than this is sent to as
 
 class Defect(Rejected, queue="integration", due_hours=2):
     """Correct the feed, deploy it, then release; what follows under the same key waits behind."""
-
-
-@dataclass(slots=True)
-class _Item:
-    """One event on its way to one system."""
-
-    seq: int
-    at: datetime
-    key: str
-    body: bytes
-    idempotency_key: str
-    event: Contract | None = None  # Until it is sent: what a refusal repeats of it is taken out of the refusal.
-    receipt: str | None = None
-    refused: Rejected | None = None
-
-
-@dataclass(slots=True)
-class _Outcome:
-    sent: list[_Item] = field(default_factory=list)
-    refused: list[_Item] = field(default_factory=list)
-    behind: list[_Item] = field(default_factory=list)
-    unavailable: Unavailable | None = None
-    expired: bool = False  # The lease ran out before everything was sent; another worker may be sending.
-
-    @property
-    def broken_off(self) -> bool:
-        return self.unavailable is not None or self.expired
 
 
 @dataclass(slots=True)
@@ -189,7 +163,7 @@ class FeedLanes:
         events = [e for e in events if e["seq"] not in before]
         await self._sealer.load(*(e["payload"] for e in events))
         items = self._items(feed, shard, events)
-        outcome = await self._send(lane, items, parked)
+        outcome = await self._send_in_turn(lane, items, parked)
         if outcome.broken_off:
             # The cursor stays before the first event that was not handed over.
             open_seqs = {i.seq for i in items} - {i.seq for i in (*outcome.sent, *outcome.refused, *outcome.behind)}
@@ -200,7 +174,7 @@ class FeedLanes:
         await self._tell_breaker(feed, outcome)
         return len(outcome.sent)
 
-    async def _tell_breaker(self, feed: Feed, outcome: _Outcome) -> None:
+    async def _tell_breaker(self, feed: Feed, outcome: Outcome) -> None:
         away = outcome.unavailable
         if away is not None:
             policy = self._connections.to(feed.to.name).policy
@@ -211,17 +185,24 @@ class FeedLanes:
         elif outcome.sent:
             await self._breakers.succeeded(feed.to.name)
 
-    def _items(self, feed: Feed, shard: int, events: list[asyncpg.Record]) -> list[_Item]:
+    def _items(self, feed: Feed, shard: int, events: list[asyncpg.Record]) -> list[Item]:
         contracts = self._contracts[feed.name]
         key_of = {name: self._protection.key_of(contract, feed.key) for name, contract in contracts.items()}
+        other_of = {
+            name: self._protection.key_of(contract, feed.joins)
+            for name, contract in contracts.items()
+            if feed.joins in contract.model_fields
+        }
         guard = self._connections.to(feed.to.name).residency
         items = []
         for record in events:
-            item = _Item(record["seq"], record["at"], "", b"", f"{feed.name}/{shard}/{record['seq']}")
+            item = Item(record["seq"], record["at"], "", b"", f"{feed.name}/{shard}/{record['seq']}")
             try:
                 payload = self._sealer.read(record["payload"], sealed_places.event_payload(shard, record["seq"]))
                 event = item.event = contracts[record["type"]].model_validate_json(payload)
                 item.key = key_of[record["type"]](event) or ""
+                if record["type"] in other_of:
+                    item.joined, item.other = True, other_of[record["type"]](event) or ""
                 item.refused = guard.of_things([event]) if guard is not None else None
                 item.body = feed.function(event) if item.refused is None else b""
             except Exception as error:
@@ -231,11 +212,27 @@ class FeedLanes:
             items.append(item)
         return items
 
-    async def _send(self, lane: _Lane, items: list[_Item], parked: set[str]) -> _Outcome:
+    async def _send_in_turn(self, lane: _Lane, items: list[Item], parked: set[str]) -> Outcome:
+        """Send a batch part by part: what is about two keys goes alone, when all before it went."""
+        whole = Outcome()
+        for part in parts(items):
+            stopped = {*parked, *(item.key for item in (*whole.refused, *whole.behind))}
+            if part[0].other and part[0].other in stopped:
+                part[0].key = part[0].other  # It waits behind that key, and goes when that key goes.
+            outcome = await self._send(lane, part, stopped)
+            whole.sent += outcome.sent
+            whole.refused += outcome.refused
+            whole.behind += outcome.behind
+            whole.unavailable, whole.expired = outcome.unavailable, outcome.expired
+            if outcome.broken_off:
+                break
+        return whole
+
+    async def _send(self, lane: _Lane, items: list[Item], parked: set[str]) -> Outcome:
         """Send a batch: one runner for each key that has events, at most ``concurrency`` at once."""
-        outcome = _Outcome()
+        outcome = Outcome()
         connection = self._connections.to(lane.feed.to.name)
-        lanes: dict[str, list[_Item]] = {}
+        lanes: dict[str, list[Item]] = {}
         for item in items:
             if item.key in parked:
                 outcome.behind.append(item)
@@ -260,7 +257,7 @@ class FeedLanes:
         await asyncio.gather(*(runner() for _ in range(width)))
         return outcome
 
-    async def _send_at_once(self, send_many: Callable[..., Any], groups: list[list[_Item]], outcome: _Outcome) -> None:
+    async def _send_at_once(self, send_many: Callable[..., Any], groups: list[list[Item]], outcome: Outcome) -> None:
         """The cheap way, for a connector that takes a whole batch: no task and no timer for an event."""
         results = await send_many([[(item.body, item.idempotency_key) for item in group] for group in groups])
         for group, result in zip(groups, results, strict=True):
@@ -281,7 +278,7 @@ class FeedLanes:
         ):
             raise AssertionError("a batch ended early without saying why")
 
-    async def _send_group(self, lane: _Lane, connection: Connection, group: list[_Item], outcome: _Outcome) -> None:
+    async def _send_group(self, lane: _Lane, connection: Connection, group: list[Item], outcome: Outcome) -> None:
         for index, item in enumerate(group):
             if self._clock() >= lane.leased_until:
                 outcome.expired = True
@@ -301,7 +298,7 @@ class FeedLanes:
                 return
             outcome.sent.append(item)
 
-    async def _deliver(self, connection: Connection, item: _Item) -> str:
+    async def _deliver(self, connection: Connection, item: Item) -> str:
         policy = connection.policy
         for attempt in range(1, policy.attempts + 1):
             await connection.pace()
@@ -342,7 +339,7 @@ class FeedLanes:
             )
         return bool(held)
 
-    async def _commit(self, lane: _Lane, until: int, outcome: _Outcome) -> None:
+    async def _commit(self, lane: _Lane, until: int, outcome: Outcome) -> None:
         feed, shard, now = lane.feed, lane.shard, self._clock()
         receipts = await self._receipts(feed, shard, outcome.sent, now)
         async with self._pool.acquire() as connection, connection.transaction():
@@ -356,7 +353,7 @@ class FeedLanes:
                     records=receipts,
                 )
             await self._park(connection, feed, shard, outcome, now)
-            first, last = _range(outcome.sent)
+            first, last = range_of(outcome.sent)
             detail = {
                 "sent": len(outcome.sent),
                 "first": first,
@@ -370,7 +367,7 @@ class FeedLanes:
                 )
 
     async def _receipts(
-        self, feed: Feed, shard: int, sent: list[_Item], now: datetime
+        self, feed: Feed, shard: int, sent: list[Item], now: datetime
     ) -> list[tuple[str, int, int, datetime, str | None]]:
         """What systems answered, sealed where the feed carries protected data: a receipt may repeat it."""
         if not any(self._protection.seals(c.type_name()) for c in feed.on):
@@ -381,11 +378,11 @@ class FeedLanes:
             for i in sent
         ]
 
-    def _receipt(self, feed: str, shard: int, item: _Item, now: datetime) -> str:
+    def _receipt(self, feed: str, shard: int, item: Item, now: datetime) -> str:
         return self._sealer.seal_text(str(item.receipt), "event", sealed_places.receipt(feed, shard, item.seq), now)
 
     async def _park(
-        self, connection: asyncpg.Connection, feed: Feed, shard: int, outcome: _Outcome, now: datetime
+        self, connection: asyncpg.Connection, feed: Feed, shard: int, outcome: Outcome, now: datetime
     ) -> None:
         rows = [(i, "dead") for i in outcome.refused] + [(i, "behind") for i in outcome.behind]
         await connection.executemany(
@@ -432,7 +429,7 @@ class FeedLanes:
                 return sent, True
         return sent, False
 
-    async def _release_key(self, lane: _Lane, key: str) -> _Outcome:
+    async def _release_key(self, lane: _Lane, key: str) -> Outcome:
         feed, shard = lane.feed, lane.shard
         rows = await self._pool.fetch(
             """SELECT e.seq, e.at, e.type, e.payload, p.state FROM feed_parked p
@@ -442,6 +439,8 @@ class FeedLanes:
         )  # fmt: skip
         await self._sealer.load(*(r["payload"] for r in rows))
         items = self._items(feed, shard, [r for r in rows if r["state"] != "skipped"])
+        for item in items:
+            item.key = key  # A merge may wait behind the other of its keys: it goes in that one's turn.
         outcome = await self._send(lane, items, set())
         now = self._clock()
         skipped = [r["seq"] for r in rows if r["state"] == "skipped" and r["seq"] <= lane.cursor]
@@ -461,7 +460,7 @@ class FeedLanes:
                 "UPDATE feed_parked SET state = 'dead' WHERE feed = $1 AND shard = $2 AND event_seq = ANY($3)",
                 feed.name, shard, [i.seq for i in outcome.refused],
             )  # fmt: skip
-            await self._park(connection, feed, shard, _Outcome(refused=outcome.refused), now)
+            await self._park(connection, feed, shard, Outcome(refused=outcome.refused), now)
             if gone or outcome.refused:
                 detail: dict[str, Any] = {"sent": len(outcome.sent), "refused": len(outcome.refused)}
                 await append(
@@ -469,8 +468,3 @@ class FeedLanes:
                 )
         await self._tell_breaker(feed, outcome)
         return outcome
-
-
-def _range(items: list[_Item]) -> tuple[int, int]:
-    seqs = [i.seq for i in items]
-    return (min(seqs), max(seqs)) if seqs else (0, 0)

@@ -1,4 +1,4 @@
-"""What happens in theatre: patients arrive and leave, implants are used; other systems must follow."""
+"""What happens in theatre: implants are used; other systems must follow."""
 
 from __future__ import annotations
 
@@ -8,67 +8,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, PositiveInt
 
-from hilum.authoring import Hl7, InvalidData, System, feed, mapping
+from hilum.authoring import Hl7, InvalidData, System, mapping
 from hilum.formats.barcodes.udi import parse_udi
-from hilum.formats.hl7v2 import Segment, build, parse_timestamp
-from hilum.model import AccountNumber, ChargeCode, DepartmentCode, FacilityCode, Mrn
+from hilum.formats.hl7v2 import Segment, parse_timestamp
+from hilum.model import AccountNumber, ChargeCode, DepartmentCode, FacilityCode
 from hilum.processes.implant_usage import ImplantUsed, implant_usage
-from hilum.processes.patient_account import PatientDischarged, PatientRegistered, PatientTransferred
 
 ehr = System("ehr")
 stock = System("stock")
-billing = System("billing")
 
 LAKESHORE_TIME = ZoneInfo("America/Chicago")
 
 __all__ = ["implant_usage"]
-
-
-@mapping(source=ehr, message="ADT^A01")
-def patient_admitted(message: Hl7) -> PatientRegistered:
-    return _registered(message)
-
-
-@mapping(source=ehr, message="ADT^A04")
-def patient_registered(message: Hl7) -> PatientRegistered:
-    return _registered(message)
-
-
-def _registered(message: Hl7) -> PatientRegistered:
-    return PatientRegistered(
-        message_id=message["MSH-10"],
-        account=_account(message),
-        mrn=_mrn(message),
-        facility=FacilityCode(message["MSH-4.1"]),
-        patient_class=message["PV1-2.1"],
-        location=message.get("PV1-3.1"),
-        occurred_at=_time(message.get("EVN-2.1") or message["MSH-7.1"]),
-    )
-
-
-@mapping(source=ehr, message="ADT^A02")
-def patient_transferred(message: Hl7) -> PatientTransferred:
-    return PatientTransferred(
-        message_id=message["MSH-10"],
-        account=_account(message),
-        mrn=_mrn(message),
-        facility=FacilityCode(message["MSH-4.1"]),
-        from_location=message.get("PV1-6.1"),
-        location=message["PV1-3.1"],
-        occurred_at=_time(message.get("EVN-2.1") or message["MSH-7.1"]),
-    )
-
-
-@mapping(source=ehr, message="ADT^A03")
-def patient_discharged(message: Hl7) -> PatientDischarged:
-    return PatientDischarged(
-        message_id=message["MSH-10"],
-        account=_account(message),
-        mrn=_mrn(message),
-        facility=FacilityCode(message["MSH-4.1"]),
-        disposition=message.get("PV1-36.1"),
-        occurred_at=_time(message.get("EVN-2.1") or message["MSH-7.1"]),
-    )
 
 
 @mapping(source=ehr, message="DFT^P03")
@@ -150,65 +101,8 @@ def implant_scanned(report: Consumption) -> ImplantUsed:
     )
 
 
-@feed(
-    on=(PatientRegistered, PatientTransferred, PatientDischarged),
-    to=billing,
-    key="account",
-    criticality="normal",
-    owner="patient-access",
-)
-def accounts_to_billing(event: PatientRegistered | PatientTransferred | PatientDischarged) -> bytes:
-    """Billing keeps the account's whereabouts; it takes ADT as the EHR does, with our control id."""
-    trigger = {PatientRegistered: "A04", PatientTransferred: "A02", PatientDischarged: "A03"}[type(event)]
-    moment = event.occurred_at.astimezone(LAKESHORE_TIME).strftime("%Y%m%d%H%M%S")
-    return build(
-        [
-            [
-                "MSH",
-                "HILUM",
-                event.facility.value,
-                "BILLING",
-                "LAKESHORE",
-                moment,
-                "",
-                ["ADT", trigger],
-                event.message_id,
-                "P",
-                "2.5.1",
-            ],
-            ["EVN", trigger, moment],
-            [
-                "PID",
-                "1",
-                "",
-                [event.mrn.value, "", "", event.mrn.authority, "MR"],
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                [event.account.value, "", "", event.account.authority, "AN"],
-            ],
-            ["PV1", "1", getattr(event, "patient_class", "") or "N", [getattr(event, "location", None) or ""]],
-        ]
-    )
-
-
 def _account(message: Hl7) -> AccountNumber:
     return AccountNumber(message["PID-18.1"], message.get("PID-18.4.1") or message["MSH-4.1"])
-
-
-def _mrn(message: Hl7) -> Mrn:
-    return Mrn(message["PID-3.1"], message.get("PID-3.4.1") or message["MSH-4.1"])
 
 
 def _time(text: str) -> datetime:

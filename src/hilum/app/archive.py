@@ -25,6 +25,7 @@ from hilum.connectors.archive_s3 import ArchiveS3
 from hilum.runtime import work_items
 from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.evidence_desk import EvidenceDesk
+from hilum.runtime.registration_desk import RegistrationDesk
 from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.security.certificates import Certificate
 from hilum.security.egress_objects import guard_store, store_egress
@@ -44,6 +45,7 @@ class Home:
     desk: EvidenceDesk
     approvals: ApprovalDesk
     revenue: RevenueDesk
+    registration: RegistrationDesk
     saw: Saw | None = None  # Told of a store's certificate.
 
 
@@ -60,6 +62,10 @@ def _approvals(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
 
 def _revenue(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
     return home.revenue
+
+
+def _registration(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    return home.registration
 
 
 def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
@@ -82,6 +88,7 @@ AT_HOME: dict[str, BuildAtHome] = {
     "approval_desk": _approvals,
     "evidence_desk": _desk,
     "revenue_desk": _revenue,
+    "registration_desk": _registration,
     "archive_folder": _archive_folder,
     "archive_s3": _archive_s3,
 }

@@ -21,11 +21,13 @@ from hilum.audit.sequencer import Sequencer
 from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate
 from hilum.processes.evidence_requests import EvidenceClerk
+from hilum.processes.patient_access.clerk import RegisterClerk
 from hilum.runtime.allowances import Leases
 from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
 from hilum.runtime.intake import Intake
+from hilum.runtime.registration_desk import RegistrationDesk
 from hilum.runtime.retention import Retention
 from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.runtime.timekeeper import CLOCK, Timekeeper
@@ -67,6 +69,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             desk,
             ApprovalDesk(pool, estate, clock=now),
             RevenueDesk(pool, estate, protection.sealer, clock=now),
+            RegistrationDesk(pool, estate, protection.sealer, clock=now),
             certificates.presented,
         ),
     )
@@ -76,6 +79,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     await clock_intake.start()
     timekeeper = Timekeeper(pool, estate, clock_intake, clock=now)
     retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)
+    register = RegisterClerk(pool, estate, protection, clock=now)
     clerk = EvidenceClerk(pool, estate, evidence_intake, clock=now)
     contract_tests = scheduled(pool, estate, told.data, connections)
     worker = Worker(
@@ -88,6 +92,8 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             "retention": (retention.run_once, 3600.0),
             "published heads": (publisher.run_once, estate.evidence.publish_every_seconds),
             "evidence requests": (clerk.run_once, 2.0),
+            "patient accounts": (register.run_once, 0.5),
+            "late verifications": (register.watch_once, 60.0),
             "schedules": (timekeeper.run_once, 2.0),
             "evidence by calendar": (clerk.ask_by_calendar, 3600.0),
         },

@@ -12,7 +12,7 @@ from typing import Annotated
 from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.classification import Phi
 from hilum.authoring.system import System, command, question
-from hilum.model.coverage import Coverage, CoverageInquiry
+from hilum.model.coverage import Coverage, CoverageInquiry, CoverageNote
 from hilum.model.identifiers import AccountNumber, ItemNumber, LocationCode
 from hilum.model.ledger import AccountBalance, CostCentreRecord, DocumentRef, Journal, JournalEntry, LedgerPosting
 from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
@@ -165,6 +165,11 @@ class Billing(System):
     @command
     def charge_usage(self, usage: Annotated[ChargeableUsage, Phi], key: str | None = None) -> DocumentRef:
         """Tell billing of a chargeable usage; it answers with its own charge number."""
+        raise AssertionError("answered by the run")
+
+    @command
+    def note_coverage(self, note: Annotated[CoverageNote, Phi], key: str | None = None) -> DocumentRef:
+        """Tell billing what is known of an account's coverage; the last note of a day counts."""
         raise AssertionError("answered by the run")
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hilum.model.identifiers import FacilityCode
+from hilum.model.identifiers import AccountNumber, FacilityCode, Mrn
 
 
 class CoverageInquiry(BaseModel):
@@ -60,3 +60,20 @@ class Coverage(BaseModel):
     plan: str | None = None
     benefits: tuple[CoverageBenefit, ...] = ()
     rejections: tuple[str, ...] = ()
+
+
+class CoverageNote(BaseModel):
+    """What is known of an account's coverage, as billing is told of it. PHI but for facility, payer, day and status."""
+
+    model_config = ConfigDict(frozen=True)
+
+    account: AccountNumber
+    mrn: Mrn | None = None
+    facility: FacilityCode
+    insurer: str = Field(description="As registration calls the company.")
+    payer: str = Field(default="", description="The payer's number at the clearinghouse; empty when it is not known.")
+    member_number: str | None = None
+    on: date
+    status: Literal["active", "inactive", "unknown", "not-verified"]
+    plan: str | None = None
+    reference: str

@@ -16,7 +16,9 @@ class PatientAccountStatus(BaseModel):
     handle: str
     account: AccountNumber
     facility: FacilityCode | None = Field(default=None, description="None until a registration has named it.")
-    status: str = Field(description="provisional (charged before it was registered), open, discharged.")
+    status: str = Field(
+        description="provisional (charged before it was registered), expected, open, discharged, cancelled, merged."
+    )
 
 
 class PatientBalance(BaseModel):

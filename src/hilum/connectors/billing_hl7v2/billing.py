@@ -17,6 +17,7 @@ from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.failures import Refused, Unavailable
 from hilum.connectors.billing_hl7v2.accounts import BillingAccounts
 from hilum.formats.hl7v2 import HL7Error, Message, build
+from hilum.model.coverage import CoverageNote
 from hilum.model.identifiers import AccountNumber
 from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
@@ -41,8 +42,8 @@ class BillingHl7:
     Messages tell billing; what it knows itself is asked of its REST interface ``accounts``, where it has one.
     """
 
-    # Billing drops a repeated FT1-2: nothing has to be searched for.
-    idempotent_commands: ClassVar[frozenset[str]] = frozenset({"charge_usage"})
+    # Billing drops a repeated FT1-2, and an ADT whose control id it has: nothing has to be searched for.
+    idempotent_commands: ClassVar[frozenset[str]] = frozenset({"charge_usage", "note_coverage"})
 
     def __init__(
         self,
@@ -92,6 +93,12 @@ class BillingHl7:
             state=answer.get("ZCH-3.1") or "",
         )
 
+    async def note_coverage(self, note: CoverageNote, *, key: str) -> DocumentRef:
+        """ADT^A08 with one IN1 (HL7 v2.5.1 ch. 6.5.6): IN1-45 says what is known of the coverage, IN1-29 since when."""
+        number = control_id(key)
+        await self._sent(self._coverage(note, number))
+        return DocumentRef(system=self._system, type="coverage", number=number, id=note.reference, state=note.status)
+
     async def send(self, body: bytes, *, key: str, content_type: str) -> str:
         """Send a feed's message as it is: billing drops a control id (MSH-10) it has. Returns the ACK's own number."""
         answer = await self._sent(body)
@@ -130,6 +137,25 @@ class BillingHl7:
                 [
                     "FT1", "1", usage.usage_id, "", used_at, "", "CG", code, "", "", usage.quantity_each, extended, "",
                     usage.department, *[""] * 8, unit_cost,
+                ],
+            ]
+        )  # fmt: skip
+
+    def _coverage(self, note: CoverageNote, number: str) -> bytes:
+        now = f"{self._clock():%Y%m%d%H%M%S%z}"
+        account = [note.account.value, "", "", note.account.authority, "AN"]
+        mrn = [note.mrn.value, "", "", note.mrn.authority, "MR"] if note.mrn is not None else account
+        member, on = note.member_number or "", f"{note.on:%Y%m%d}"
+        flag = {"active": "Y", "inactive": "N"}.get(note.status, "")
+        return build(
+            [
+                ["MSH", "HILUM", note.facility.value, *self._receiver, now, "", ["ADT", "A08", "ADT_A01"], number, "P", "2.5.1"],
+                ["EVN", "A08", now],
+                ["PID", "1", "", mrn, "", ["", "", "", "", "", "", "U"], *[""] * 12, account],
+                ["PV1", "1", "N"],
+                [
+                    "IN1", "1", note.plan or note.insurer, note.insurer, *[""] * 21, flag, on, "", "", now, "", *[""] * 5,
+                    member, *[""] * 8, note.status, *[""] * 3, member,
                 ],
             ]
         )  # fmt: skip

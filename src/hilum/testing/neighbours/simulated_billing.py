@@ -1,14 +1,14 @@
 """A simulated billing system, in a process of its own: ``python -m hilum.testing.neighbours.simulated_billing``.
 
-Over MLLP it takes ADT^A01, A02, A03, A04 (the account's whereabouts, once for each sender and control id) and DFT^P03
-(charges, once for each FT1-2) and acknowledges in original mode:
+Over MLLP it takes ADT (A01 to A08, the cancellations A11, A12, A13, A38, the merges A40 and A41; once for each sender and
+control id; the coverage's state in IN1-45) and DFT^P03 (charges, once for each FT1-2) and acknowledges in original mode:
 
     AA  written down, and synced to disk. After MSA one ``ZCH`` segment for each FT1:
         ZCH-1 the charge number, ZCH-2 the transaction id it answers, ZCH-3 ``new`` or ``known``
     AE  with ERR: the content is wrong (table 0357: 100, 101, 102, 205)
     AR  with ERR: the type is not taken (200), or it is busy just now (207)
 
-Over HTTP it can be read: ``GET /charges?usage_id=``, ``GET /accounts``, ``GET /health``. With ``--token-file`` its
+Over HTTP it can be read: ``GET /charges?usage_id=``, ``GET /accounts``, ``GET /coverages``, ``GET /health``. With ``--token-file`` its
 REST interface is below ``/api`` (see ``simulated_billing_rest``). With ``--faults`` it can be told to have a fault at both (``POST /_faults``, see ``simulated_faults``).
 """
 
@@ -43,7 +43,8 @@ from hilum.testing.neighbours.simulated_hl7 import (
 )
 from hilum.testing.neighbours.simulated_process import announce, live_with_parent, run_until_told
 
-ADT_TRIGGERS = ("A01", "A02", "A03", "A04")
+ADT_TRIGGERS = ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A38")
+MERGE_TRIGGERS = ("A40", "A41")
 
 
 class _Desk:
@@ -82,6 +83,9 @@ class _Desk:
             if kind == "ADT" and trigger in ADT_TRIGGERS:
                 self._books.account(message)
                 return self._ack(message, "AA")
+            if kind == "ADT" and trigger in MERGE_TRIGGERS:
+                self._books.merge(message)
+                return self._ack(message, "AA")
             if message.type == "DFT^P03":
                 charged = self._books.charge(message)
                 notes = [f"ZCH|{c.number}|{c.usage_id}|{'known' if c.known else 'new'}" for c in charged]
@@ -101,10 +105,14 @@ def _reading_side(books: BillingBooks, faults: Faults | None, token: str | None)
     async def accounts(_: Request) -> Response:
         return _json(books.accounts())
 
+    async def coverages(_: Request) -> Response:
+        return _json(books.coverages())
+
     async def health(_: Request) -> Response:
         return _json({"simulated": "billing", "status": "ok"})
 
-    routes = [Route("/charges", charges), Route("/accounts", accounts), Route("/health", health)]
+    routes = [Route("/charges", charges), Route("/accounts", accounts), Route("/coverages", coverages)]
+    routes.append(Route("/health", health))
     if token is not None:
         routes += BillingRest(books, token).routes()
     if faults is not None:

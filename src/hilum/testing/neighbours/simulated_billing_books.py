@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ CREATE TABLE IF NOT EXISTS account (
     number TEXT NOT NULL, authority TEXT NOT NULL, mrn TEXT NOT NULL DEFAULT '', facility TEXT NOT NULL DEFAULT '',
     location TEXT NOT NULL DEFAULT '', status TEXT NOT NULL, history TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (number, authority));
+CREATE TABLE IF NOT EXISTS told (
+    number TEXT NOT NULL, authority TEXT NOT NULL, at TEXT NOT NULL, place INTEGER NOT NULL, trigger TEXT NOT NULL,
+    facility TEXT NOT NULL, mrn TEXT NOT NULL, location TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS merged (
+    kind TEXT NOT NULL, number TEXT NOT NULL, authority TEXT NOT NULL, into_number TEXT NOT NULL, into_authority TEXT NOT NULL,
+    PRIMARY KEY (kind, number, authority));
+CREATE TABLE IF NOT EXISTS coverage (
+    account TEXT NOT NULL, authority TEXT NOT NULL, insurer TEXT NOT NULL, day TEXT NOT NULL, status TEXT NOT NULL,
+    plan TEXT NOT NULL, PRIMARY KEY (account, authority, insurer, day));
 CREATE TABLE IF NOT EXISTS charge (
     number INTEGER PRIMARY KEY AUTOINCREMENT, usage_id TEXT NOT NULL UNIQUE, account TEXT NOT NULL,
     authority TEXT NOT NULL, code TEXT NOT NULL, description TEXT NOT NULL, quantity INTEGER NOT NULL,
@@ -30,7 +39,9 @@ CREATE TABLE IF NOT EXISTS payment (
 CREATE TABLE IF NOT EXISTS seen (sender TEXT NOT NULL, control_id TEXT NOT NULL, PRIMARY KEY (sender, control_id));
 """
 
-_STATUS = {"A01": "open", "A04": "open", "A02": "open", "A03": "discharged"}
+# In the order in which things of one time happen: what began, what changed, what was taken back.
+_TRIGGERS = ("A05", "A01", "A04", "A06", "A07", "A02", "A08", "A03", "A12", "A13", "A11", "A38")
+_TAKES_BACK = {"A12": ("A02",), "A13": ("A03",), "A11": ("A01", "A04"), "A38": ("A05",)}
 
 
 class Invalid(Exception):
@@ -75,33 +86,131 @@ class BillingBooks:
         self._db.execute("COMMIT")
 
     def account(self, message: Message) -> None:
-        """ADT: the account's whereabouts. A message of the same sender and control id is taken once."""
+        """ADT of one account. A message of the same sender and control id is taken once.
+
+        What the account is follows from all that was told of it, by the events' own times: a cancellation that came before
+        what it cancels counts all the same.
+        """
         trigger = message.get("MSH", 9, 2)
         number, authority = _account(message)
-        sender = f"{message.get('MSH', 3)}|{message.get('MSH', 4)}"
         with self._transaction() as db:
-            seen = db.execute(
-                "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", (sender, message.control_id)
-            ).fetchone()
-            if seen is None:
+            if not self._is_news(message):
                 return
-            db.execute(
-                """INSERT INTO account (number, authority, mrn, facility, location, status, history)
-                   VALUES (:number, :authority, :mrn, :facility, :location, :status, :trigger)
-                   ON CONFLICT (number, authority) DO UPDATE SET
-                       mrn = coalesce(nullif(excluded.mrn, ''), mrn), facility = excluded.facility,
-                       location = coalesce(nullif(excluded.location, ''), location), status = excluded.status,
-                       history = trim(history || ' ' || excluded.history)""",
-                {
-                    "number": number,
-                    "authority": authority,
-                    "mrn": message.get("PID", 3),
-                    "facility": message.get("MSH", 4),
-                    "location": message.get("PV1", 3),
-                    "status": _STATUS[trigger],
-                    "trigger": trigger,
-                },
-            )
+            told = (
+                number, authority, _instant(message), _TRIGGERS.index(trigger), trigger, message.get("MSH", 4),
+                self._survivor("mrn", message.get("PID", 3), message.get("PID", 3, 4))[0], message.get("PV1", 3),
+            )  # fmt: skip
+            db.execute("INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?)", told)
+            self._refold(number, authority)
+            self._note_coverage(message, number, authority)
+
+    def merge(self, message: Message) -> None:
+        """ADT^A40, A41: patients, accounts or both. What was merged is found by its survivor from then on."""
+        pid, lines = message.all("PID"), message.all("MRG")
+        if not pid or not lines:
+            raise Invalid("100", "a merge names the survivor in PID and the merged in MRG", "MRG", 0)
+        with self._transaction() as db:
+            if not self._is_news(message):
+                return
+            for kind, of, field in (("mrn", 3, 1), ("account", 18, 3)):
+                old, new = message.part(lines[0], field), message.part(pid[0], of)
+                ids = (message.part(lines[0], field, 4), message.part(pid[0], of, 4))
+                if old and new and (old, ids[0]) != (new, ids[1]):
+                    db.execute(
+                        "INSERT INTO merged VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                        (kind, old, ids[0], new, ids[1]),
+                    )
+                    if kind == "mrn":
+                        db.execute("UPDATE told SET mrn = ? WHERE mrn = ?", (new, old))
+                        db.execute("UPDATE account SET mrn = ? WHERE mrn = ?", (new, old))
+                    else:
+                        self._refold(new, ids[1])
+                        self._refold(old, ids[0])
+
+    def _is_news(self, message: Message) -> bool:
+        sender = f"{message.get('MSH', 3)}|{message.get('MSH', 4)}"
+        found = self._db.execute(
+            "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", (sender, message.control_id)
+        ).fetchone()
+        return found is not None
+
+    def _refold(self, number: str, authority: str) -> None:
+        """The account's row by everything told of it."""
+        rows = self._db.execute(
+            "SELECT rowid, * FROM told WHERE number = ? AND authority = ? ORDER BY at, place, rowid",
+            (number, authority),
+        ).fetchall()
+        standing: list[sqlite3.Row] = []
+        cancelled = False
+        for row in rows:
+            taken_back = _TAKES_BACK.get(row["trigger"])
+            if taken_back is None:
+                standing.append(row)
+                continue
+            cancelled = cancelled or row["trigger"] in ("A11", "A38")
+            place = next((i for i in reversed(range(len(standing))) if standing[i]["trigger"] in taken_back), None)
+            if place is not None:
+                del standing[place]
+        begun = [row["trigger"] for row in standing if row["trigger"] in ("A01", "A04", "A05", "A06", "A07")]
+        turns = [row["trigger"] for row in standing if row["trigger"] not in ("A08", "A05")]
+        status = "provisional"
+        if cancelled and not begun:
+            status = "cancelled"
+        elif turns:
+            status = "discharged" if turns[-1] == "A03" else "open"
+        elif begun:
+            status = "expected"
+        if self._survivor("account", number, authority) != (number, authority):
+            status = "merged"
+        last = rows[-1] if rows else None
+        self._db.execute(
+            """INSERT INTO account (number, authority, mrn, facility, location, status, history)
+               VALUES (:number, :authority, :mrn, :facility, :location, :status, :history)
+               ON CONFLICT (number, authority) DO UPDATE SET
+                   mrn = coalesce(nullif(excluded.mrn, ''), mrn),
+                   facility = coalesce(nullif(excluded.facility, ''), facility),
+                   location = coalesce(nullif(excluded.location, ''), location), status = excluded.status,
+                   history = excluded.history""",
+            {
+                "number": number,
+                "authority": authority,
+                "mrn": last["mrn"] if last is not None else "",
+                "facility": last["facility"] if last is not None else "",
+                "location": next((row["location"] for row in reversed(standing) if row["location"]), ""),
+                "status": status,
+                "history": " ".join(row["trigger"] for row in sorted(rows, key=lambda row: row["rowid"])),
+            },
+        )
+
+    def _survivor(self, kind: str, number: str, authority: str) -> tuple[str, str]:
+        here = (number, authority)
+        for _ in range(100):
+            found = self._db.execute(
+                "SELECT into_number, into_authority FROM merged WHERE kind = ? AND number = ? AND authority = ?",
+                (kind, *here),
+            ).fetchone()
+            if found is None:
+                break
+            here = (found["into_number"], found["into_authority"])
+        return here
+
+    def _note_coverage(self, message: Message, number: str, authority: str) -> None:
+        """IN1-45 says what is known of a coverage, for the day in IN1-26."""
+        for insurance in message.all("IN1"):
+            status = message.part(insurance, 45)
+            if status:
+                self._db.execute(
+                    """INSERT INTO coverage VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account, authority, insurer, day)
+                       DO UPDATE SET status = excluded.status, plan = excluded.plan""",
+                    (
+                        number, authority, message.part(insurance, 3), message.part(insurance, 26), status,
+                        message.part(insurance, 2),
+                    ),
+                )  # fmt: skip
+
+    def coverages(self) -> list[dict[str, Any]]:
+        rows = self._db.execute("SELECT * FROM coverage ORDER BY authority, account, insurer, day")
+        return [dict(row) for row in rows]
 
     def charge(self, message: Message) -> list[Charged]:
         """DFT^P03: every FT1 is a charge, all or none; one whose FT1-2 is known is not charged again."""
@@ -166,8 +275,8 @@ class BillingBooks:
     # -- the REST interface
 
     def lookup(self, number: str, authority: str) -> dict[str, Any] | None:
-        """The account of a number: its handle, which says nothing about the patient, and where it stands."""
-        return self._one("number = ? AND authority = ?", (number, authority))
+        """The account of a number, or what it was merged into: its handle, which says nothing about the patient, and where it stands."""
+        return self._one("number = ? AND authority = ?", self._survivor("account", number, authority))
 
     def by_handle(self, handle: str) -> dict[str, Any] | None:
         return self._one("rowid = ?", (_row(handle),))
@@ -188,12 +297,19 @@ class BillingBooks:
         account = self.by_handle(handle)
         if account is None:
             return None
-        of = (account["number"], account["authority"])
-        charged = self._db.execute("SELECT quantity, unit_cost FROM charge WHERE account = ? AND authority = ?", of)
-        paid = self._db.execute("SELECT amount FROM payment WHERE account = ? AND authority = ?", of)
-        charges = sum((row["quantity"] * Decimal(row["unit_cost"]) for row in charged), Decimal("0.00"))
-        payments = sum((Decimal(row["amount"]) for row in paid), Decimal("0.00"))
+        charges = payments = Decimal("0.00")
+        for of in self._merged_into(account["number"], account["authority"]):
+            charged = self._db.execute("SELECT quantity, unit_cost FROM charge WHERE account = ? AND authority = ?", of)
+            paid = self._db.execute("SELECT amount FROM payment WHERE account = ? AND authority = ?", of)
+            charges += sum((row["quantity"] * Decimal(row["unit_cost"]) for row in charged), Decimal("0.00"))
+            payments += sum((Decimal(row["amount"]) for row in paid), Decimal("0.00"))
         return {**account, "charges": str(charges), "payments": str(payments), "balance": str(charges - payments)}
+
+    def _merged_into(self, number: str, authority: str) -> list[tuple[str, str]]:
+        """The account and all that were merged into it, chains included."""
+        merged = self._db.execute("SELECT number, authority FROM merged WHERE kind = 'account'").fetchall()
+        old = [(row["number"], row["authority"]) for row in merged]
+        return [(number, authority), *(of for of in old if self._survivor("account", *of) == (number, authority))]
 
     def pay(self, handle: str, amount: Decimal) -> bool:
         """A payment on an account; False when there is no such account."""
@@ -234,6 +350,15 @@ def _account(message: Message) -> tuple[str, str]:
     if not number:
         raise Invalid("101", "the account number is required", "PID", 18)
     return number, message.get("PID", 18, 4) or message.get("MSH", 4)
+
+
+def _instant(message: Message) -> str:
+    """The event's own time (EVN-2), comparable as text; without an offset it is taken as it is."""
+    text = message.get("EVN", 2) or message.get("MSH", 7)
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S%z").astimezone(UTC).strftime("%Y%m%d%H%M%S")
+    except ValueError:
+        return text
 
 
 def _quantity(text: str) -> int:

@@ -1,0 +1,1 @@
+"""Registration and encounter to billing: accounts as they are told, coverage as payers answer, corrections and merges followed."""

@@ -24,7 +24,9 @@ from hilum.connectors.archive_folder import ArchiveFolder
 from hilum.connectors.archive_s3 import ArchiveS3
 from hilum.runtime import work_items
 from hilum.runtime.approval_desk import ApprovalDesk
+from hilum.runtime.claims_desk import ClaimsDesk
 from hilum.runtime.evidence_desk import EvidenceDesk
+from hilum.runtime.master_desk import MasterDesk
 from hilum.runtime.registration_desk import RegistrationDesk
 from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.security.certificates import Certificate
@@ -45,8 +47,10 @@ class Home:
     desk: EvidenceDesk
     approvals: ApprovalDesk
     revenue: RevenueDesk
+    master: MasterDesk
     registration: RegistrationDesk
     saw: Saw | None = None  # Told of a store's certificate.
+    claims: ClaimsDesk | None = None
 
 
 BuildAtHome = Callable[[SystemSpec, Mapping[str, Any], Home], Any]
@@ -68,6 +72,16 @@ def _registration(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> A
     return home.registration
 
 
+def _claims(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    if home.claims is None:
+        raise LookupError("this process keeps no claim books")
+    return home.claims
+
+
+def _master(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    return home.master
+
+
 def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
     return ArchiveFolder(home.data / connect["folder"], home.desk.content, clock=now, system=spec.name)
 
@@ -86,8 +100,10 @@ def _archive_s3(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any
 
 AT_HOME: dict[str, BuildAtHome] = {
     "approval_desk": _approvals,
+    "claims_desk": _claims,
     "evidence_desk": _desk,
     "revenue_desk": _revenue,
+    "master_desk": _master,
     "registration_desk": _registration,
     "archive_folder": _archive_folder,
     "archive_s3": _archive_s3,

@@ -22,11 +22,14 @@ from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate
 from hilum.processes.evidence_requests import EvidenceClerk
 from hilum.processes.patient_access.clerk import RegisterClerk
+from hilum.runtime import stewardship
 from hilum.runtime.allowances import Leases
 from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.certificates import CertificateWatch
+from hilum.runtime.claims_desk import ClaimsDesk
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
 from hilum.runtime.intake import Intake
+from hilum.runtime.master_desk import MasterDesk
 from hilum.runtime.registration_desk import RegistrationDesk
 from hilum.runtime.retention import Retention
 from hilum.runtime.revenue_desk import RevenueDesk
@@ -69,6 +72,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             desk,
             ApprovalDesk(pool, estate, clock=now),
             RevenueDesk(pool, estate, protection.sealer, clock=now),
+            MasterDesk(pool, estate, clock=now),
             RegistrationDesk(pool, estate, protection.sealer, clock=now),
             certificates.presented,
         ),
@@ -95,6 +99,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             "patient accounts": (register.run_once, 0.5),
             "late verifications": (register.watch_once, 60.0),
             "schedules": (timekeeper.run_once, 2.0),
+            "master data": (stewardship.Watch(pool, estate, clock=now).run_once, 5.0),
             "evidence by calendar": (clerk.ask_by_calendar, 3600.0),
         },
     )  # fmt: skip

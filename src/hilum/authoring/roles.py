@@ -14,7 +14,7 @@ from hilum.authoring.classification import Phi
 from hilum.authoring.system import System, command, question
 from hilum.model.coverage import Coverage, CoverageInquiry, CoverageNote
 from hilum.model.identifiers import AccountNumber, ItemNumber, LocationCode
-from hilum.model.ledger import AccountBalance, CostCentreRecord, DocumentRef, Journal, JournalEntry, LedgerPosting
+from hilum.model.ledger import AccountBalance, CostCentreRecord, DocumentRef, Journal, JournalEntry, LedgerAccount, LedgerPosting
 from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
 from hilum.model.procurement import InvoiceEntry, PurchaseOrder, Supplier, SupplierAcknowledgement, SupplierInvoice
 from hilum.model.supply import ChargeableUsage, ContractPrice, InventoryPosition, Item, Movement, Replenishment, Shelf
@@ -52,6 +52,11 @@ class Erp(System):
     @question
     def cost_centres(self, where: Where, page: PageRequest) -> Page[CostCentreRecord]:
         """Cost centres in use by the attribute ``cost_centre``."""
+        raise AssertionError("answered by the run")
+
+    @question
+    def ledger_accounts(self, where: Where, page: PageRequest) -> Page[LedgerAccount]:
+        """The chart of accounts by the attribute ``account``, those that are closed or no longer take postings included."""
         raise AssertionError("answered by the run")
 
     @question

@@ -17,9 +17,10 @@ from hilum.governance.reach import Reach, reach
 from hilum.governance.rules.apis import api_compatibility_problems, api_facts, api_problems
 from hilum.governance.rules.contracts import contract_problems
 from hilum.governance.rules.crosswalks import crosswalk_problems
-from hilum.governance.rules.flows import feed_problems, flow_problems, unused_warnings
+from hilum.governance.rules.flows import collection_problems, feed_problems, flow_problems, unused_warnings
 from hilum.governance.rules.identity import identity_problems, identity_warnings
 from hilum.governance.rules.mappings import accepted, mapping_problems
+from hilum.governance.rules.master import master_problems
 from hilum.governance.rules.policies import policy_problems, release_problems
 from hilum.governance.rules.posting import posting_problems
 from hilum.governance.rules.queues import queue_problems
@@ -77,7 +78,7 @@ def accept_samples(root: Path) -> list[str]:
         shape = accepted(mapping)
         if shape is None:
             continue
-        for suffix in (".hl7", ".x12", ".json"):
+        for suffix in (".hl7", ".x12", ".bai", ".csv", ".json"):
             for file in sample_files(loaded.estate.root, mapping.name, suffix):
                 sample = Sample(loaded.estate.root, file)
                 try:
@@ -106,10 +107,12 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from mapping_problems(loaded)
     yield from flow_problems(loaded)
     yield from feed_problems(loaded)
+    yield from collection_problems(loaded)
     yield from schedule_problems(loaded)
     yield from queue_problems(loaded, reached)
     yield from crosswalk_problems(loaded, reached)
     yield from posting_problems(loaded)
+    yield from master_problems(loaded)
     yield from policy_problems(loaded)
     yield from release_problems(loaded)
     yield from policy_test_problems(loaded.estate)
@@ -135,6 +138,7 @@ def _facts(loaded: Loaded, reached: Reach) -> dict[str, int]:
         "mappings": len(estate.mappings),
         "flows": len(estate.flows),
         "feeds": len(estate.feeds),
+        "collections": len(estate.collections),
         "schedules": len(estate.schedules),
         **api_facts(loaded),
         "crosswalks": len(estate.crosswalks),

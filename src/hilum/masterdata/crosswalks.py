@@ -81,56 +81,10 @@ class Crosswalks:
         ``by`` is the audit log's actor, ``person:<login>``. ``CrosswalkRefused`` for a target that is not in the
         crosswalk's target list; ``UnknownCrosswalk`` for a name that no estate declares.
         """
-        for what, text in (("code", code), ("target", target)):
-            if not text or text != text.strip():
-                raise CrosswalkRefused(f"the {what} {text!r} is empty or has spaces around it; write it without them")
-        start = date.min if valid_from is None else valid_from
         async with self._pool.acquire() as connection, connection.transaction():
-            declared = await _declared(connection, name)
-            if declared["targets"] and not await connection.fetchval(
-                "SELECT EXISTS (SELECT FROM hilum.crosswalk_target WHERE crosswalk = $1 AND target = $2)", name, target
-            ):
-                raise CrosswalkRefused(
-                    f"{target!r} is not in {declared['targets']}, where {declared['target']} lists what exists; "
-                    "correct the target, or add it there and load the estate again"
-                )
-            if facility and facility not in declared["facilities"]:
-                raise CrosswalkRefused(
-                    f"{facility!r} is no facility of the estate; write one of {', '.join(declared['facilities'])}, "
-                    "or none for the whole network"
-                )
-            now = self._clock()
-            earlier = await connection.fetchrow(
-                """SELECT target, valid_to FROM hilum.crosswalk_entry
-                    WHERE crosswalk = $1 AND code = $2 AND facility = $3 AND valid_from = $4 AND origin = 'steward'
-                      FOR UPDATE""",
-                name,
-                code,
-                facility,
-                start,
+            return await set_entry(
+                connection, name, code, target, by=by, facility=facility, valid_from=valid_from, now=self._clock()
             )
-            row = await connection.fetchrow(
-                """INSERT INTO hilum.crosswalk_entry AS e
-                       (crosswalk, code, target, facility, valid_from, valid_to, origin, changed_by, changed_at)
-                   VALUES ($1, $2, $3, $4, $5, 'infinity', 'steward', $6, $7)
-                   ON CONFLICT (crosswalk, code, facility, valid_from, origin)
-                   DO UPDATE SET target = excluded.target, valid_to = 'infinity',
-                                 changed_by = excluded.changed_by, changed_at = excluded.changed_at
-                   RETURNING *""",
-                name,
-                code,
-                target,
-                facility,
-                start,
-                by,
-                now,
-            )
-            detail = {"target": target, "facility": facility, "valid_from": _day(start)}
-            if earlier is not None:
-                detail["instead_of"] = earlier["target"]
-            await _announce(connection, name)
-            await append(connection, [Entry(now, by, "crosswalk.set", _subject(name, code), detail)])
-        return _entry(row)
 
     async def retire(
         self, name: str, code: str, *, by: str, last_day: date, facility: str = ""
@@ -200,6 +154,59 @@ class Crosswalks:
             name, origin, *allowed.parameters,
         )  # fmt: skip
         return [_entry(row) for row in rows]
+
+
+async def set_entry(
+    connection: asyncpg.Connection,
+    name: str,
+    code: str,
+    target: str,
+    *,
+    by: str,
+    now: datetime,
+    facility: str = "",
+    valid_from: date | None = None,
+) -> CrosswalkEntry:
+    """``Crosswalks.set`` inside the caller's transaction."""
+    for what, text in (("code", code), ("target", target)):
+        if not text or text != text.strip():
+            raise CrosswalkRefused(f"the {what} {text!r} is empty or has spaces around it; write it without them")
+    start = date.min if valid_from is None else valid_from
+    declared = await _declared(connection, name)
+    if declared["targets"] and not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM hilum.crosswalk_target WHERE crosswalk = $1 AND target = $2)", name, target
+    ):
+        raise CrosswalkRefused(
+            f"{target!r} is not in {declared['targets']}, where {declared['target']} lists what exists; "
+            "correct the target, or add it there and load the estate again"
+        )
+    if facility and facility not in declared["facilities"]:
+        raise CrosswalkRefused(
+            f"{facility!r} is no facility of the estate; write one of {', '.join(declared['facilities'])}, "
+            "or none for the whole network"
+        )
+    earlier = await connection.fetchrow(
+        """SELECT target, valid_to FROM hilum.crosswalk_entry
+            WHERE crosswalk = $1 AND code = $2 AND facility = $3 AND valid_from = $4 AND origin = 'steward'
+              FOR UPDATE""",
+        name, code, facility, start,
+    )  # fmt: skip
+    row = await connection.fetchrow(
+        """INSERT INTO hilum.crosswalk_entry AS e
+               (crosswalk, code, target, facility, valid_from, valid_to, origin, changed_by, changed_at)
+           VALUES ($1, $2, $3, $4, $5, 'infinity', 'steward', $6, $7)
+           ON CONFLICT (crosswalk, code, facility, valid_from, origin)
+           DO UPDATE SET target = excluded.target, valid_to = 'infinity',
+                         changed_by = excluded.changed_by, changed_at = excluded.changed_at
+           RETURNING *""",
+        name, code, target, facility, start, by, now,
+    )  # fmt: skip
+    detail = {"target": target, "facility": facility, "valid_from": _day(start)}
+    if earlier is not None:
+        detail["instead_of"] = earlier["target"]
+    await _announce(connection, name)
+    await append(connection, [Entry(now, by, "crosswalk.set", _subject(name, code), detail)])
+    return _entry(row)
 
 
 def _read(estate: Estate, spec: CrosswalkSpec) -> tuple[list[CrosswalkEntry], frozenset[str]]:

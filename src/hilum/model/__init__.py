@@ -18,6 +18,7 @@ from hilum.model.ledger import (
     Journal,
     JournalEntry,
     JournalLine,
+    LedgerAccount,
     LedgerPosting,
 )
 from hilum.model.money import CurrencyMismatch, Money
@@ -58,6 +59,7 @@ __all__ = [
     "Journal",
     "JournalEntry",
     "JournalLine",
+    "LedgerAccount",
     "LedgerPosting",
     "LocationCode",
     "Money",

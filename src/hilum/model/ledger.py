@@ -71,6 +71,22 @@ class CostCentreRecord(BaseModel):
     name: str
 
 
+class LedgerAccount(BaseModel):
+    """An account of the chart, as the ERP names it; ``postable`` is false where it only sums up others, or is closed.
+
+    ``valid_from`` and ``valid_to`` are the days between which it takes postings, both inclusive; None is without limit.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    name: str
+    kind: str
+    postable: bool
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
 class LedgerPosting(BaseModel):
     """One posted line of the general ledger; one of ``debit`` and ``credit`` is zero.
 

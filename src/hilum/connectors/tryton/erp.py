@@ -35,6 +35,7 @@ from hilum.model import (
     ItemNumber,
     Journal,
     JournalEntry,
+    LedgerAccount,
     LedgerPosting,
     Money,
     PurchaseOrder,
@@ -162,6 +163,9 @@ class TrytonErp:
 
     async def cost_centres(self, where: Where, page: PageRequest) -> Page[CostCentreRecord]:
         return await self._ledger.cost_centres(where, page)
+
+    async def ledger_accounts(self, where: Where, page: PageRequest) -> Page[LedgerAccount]:
+        return await self._ledger.ledger_accounts(where, page)
 
     async def postings(self, where: Where, page: PageRequest) -> Page[LedgerPosting]:
         return await self._ledger.postings(where, page)

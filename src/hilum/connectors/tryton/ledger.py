@@ -10,7 +10,7 @@ from hilum.connectors.tryton.client import Record, TrytonRest
 from hilum.connectors.tryton.lists import Listing, told
 from hilum.connectors.tryton.master import MasterData
 from hilum.connectors.tryton.where import Column, Plain, Sole
-from hilum.model import AccountBalance, CostCentreRecord, JournalEntry, LedgerPosting, Money
+from hilum.model import AccountBalance, CostCentreRecord, JournalEntry, LedgerAccount, LedgerPosting, Money
 from hilum.model.where import Where
 
 COST_CENTRES = Listing(
@@ -19,6 +19,14 @@ COST_CENTRES = Listing(
     [("type", "=", "normal"), ("code", "!=", None)],
     {"cost_centre": Plain("code")},
     ("code", "name"),
+)
+
+ACCOUNTS = Listing(
+    "ledger-accounts",
+    "account.account",
+    [("code", "!=", None), ("active", "in", [True, False])],
+    {"account": Plain("code")},
+    ("code", "name", "closed", "start_date", "end_date", "type.name", "childs"),
 )
 
 BALANCES = Listing(
@@ -57,6 +65,10 @@ class Ledger:
         await self._master.company()
         found = await COST_CENTRES.page(self._rest, where, page)
         return told(found, lambda record: CostCentreRecord(code=record["code"], name=record["name"]))
+
+    async def ledger_accounts(self, where: Where, page: PageRequest) -> Page[LedgerAccount]:
+        await self._master.company()
+        return told(await ACCOUNTS.page(self._rest, where, page), _account_of)
 
     async def postings(self, where: Where, page: PageRequest) -> Page[LedgerPosting]:
         currency = await self._currency()
@@ -111,6 +123,17 @@ class Ledger:
     async def _currency(self) -> str:
         code: str = (await self._master.company())["currency"]["code"]
         return code
+
+
+def _account_of(record: Record) -> LedgerAccount:
+    return LedgerAccount(
+        code=record["code"],
+        name=record["name"],
+        kind=record["type"]["name"] if record["type"] is not None else "",
+        postable=record["type"] is not None and not record["closed"] and not record["childs"],
+        valid_from=record["start_date"],
+        valid_to=record["end_date"],
+    )
 
 
 def _posting_of(record: Record, currency: str) -> LedgerPosting:

@@ -1,0 +1,1 @@
+"""Master data from its owners: what they tell becomes records, whichever way it comes."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, PositiveInt
@@ -13,30 +15,35 @@ from hilum.formats.barcodes.udi import parse_udi
 from hilum.formats.hl7v2 import Segment, parse_timestamp
 from hilum.model import AccountNumber, ChargeCode, DepartmentCode, FacilityCode
 from hilum.processes.implant_usage import ImplantUsed, implant_usage
+from hilum.processes.patient_to_cash.charge_messages import charge_lines, charge_recorded
+from hilum.processes.patient_to_cash.charges import ChargeRecorded
 
 ehr = System("ehr")
 stock = System("stock")
 
 LAKESHORE_TIME = ZoneInfo("America/Chicago")
 
+# What the item master knows, and what the charge master numbers as an implant, uses something up; the rest is a service.
+IMPLANT_CODES = "IMP-"
+with (Path(__file__).parents[1] / "tables" / "charge_code_to_item.csv").open(newline="", encoding="utf-8") as table:
+    IMPLANTS = frozenset(row["code"] for row in csv.DictReader(table))
+
 __all__ = ["implant_usage"]
 
 
 @mapping(source=ehr, message="DFT^P03")
-def implants_charged(message: Hl7) -> list[ImplantUsed]:
-    """One event for each FT1: a DFT may charge several implants of one procedure."""
-    return [_implant_charged(message, charge, label) for charge, label in _charges(message)]
+def implants_charged(message: Hl7) -> list[ImplantUsed | ChargeRecorded]:
+    """One event for each FT1, which charges an implant or anything else: a DFT may charge all of one procedure."""
+    return [
+        _implant_charged(message, charge, label)
+        if label is not None or _is_implant(charge["7.1"])
+        else charge_recorded(message, charge, recorded_by=ehr.name, zone=LAKESHORE_TIME)
+        for charge, label in charge_lines(message)
+    ]
 
 
-def _charges(message: Hl7) -> list[tuple[Segment, str | None]]:
-    """Each FT1 with the device label (PRT-10) that follows it: absent for most, sent where the scanner read one."""
-    found: list[tuple[Segment, str | None]] = []
-    for segment in message:
-        if segment.name == "FT1":
-            found.append((segment, None))
-        elif segment.name == "PRT" and found and found[-1][1] is None:
-            found[-1] = (found[-1][0], segment.get("10.1"))
-    return found
+def _is_implant(code: str) -> bool:
+    return code in IMPLANTS or code.startswith(IMPLANT_CODES)
 
 
 def _implant_charged(message: Hl7, charge: Segment, label: str | None) -> ImplantUsed:

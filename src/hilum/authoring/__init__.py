@@ -3,6 +3,7 @@
 from hilum.authoring.api import Accepted, Api, Created, Example, Operation, Page, PageRequest, Problem
 from hilum.authoring.caller import Caller
 from hilum.authoring.classification import Confidential, Financial, Phi, Pii
+from hilum.authoring.collecting import Collection, collect
 from hilum.authoring.contract import Agreed, AtRisk, Contract, Key
 from hilum.authoring.crosswalk import Crosswalk
 from hilum.authoring.failures import ErpRefused, InvalidData, Refused, Rejected, StockBelowZero, Unavailable
@@ -11,10 +12,10 @@ from hilum.authoring.platform import Platform, Submitted
 from hilum.authoring.roles import Billing, Erp, Payer, Stock
 from hilum.authoring.schedules import Moment, Schedule, schedule
 from hilum.authoring.system import System, command, question
-from hilum.formats.hl7v2 import Message as Hl7
 from hilum.formats.bai2 import Bai2File as Bai2
-from hilum.formats.x12 import Transaction as X12
+from hilum.formats.hl7v2 import Message as Hl7
 from hilum.formats.tabular import Table
+from hilum.formats.x12 import Transaction as X12
 
 __all__ = [
     "X12",
@@ -22,9 +23,10 @@ __all__ = [
     "Agreed",
     "Api",
     "AtRisk",
-    "Billing",
     "Bai2",
+    "Billing",
     "Caller",
+    "Collection",
     "Confidential",
     "Contract",
     "Created",
@@ -56,9 +58,10 @@ __all__ = [
     "StockBelowZero",
     "Submitted",
     "System",
-    "Unavailable",
-    "command",
     "Table",
+    "Unavailable",
+    "collect",
+    "command",
     "feed",
     "flow",
     "mapping",

@@ -292,7 +292,7 @@ def _about(item: int, found: QueueItem | None) -> Resource:
 
 def _subject(case: str | None) -> str | None:
     """A case may be given without its ``c/``."""
-    if case is None or case.startswith(("c/", "f/", "m/")):
+    if case is None or case.startswith(("c/", "f/", "h/", "m/")):
         return case
     return f"c/{case}"
 

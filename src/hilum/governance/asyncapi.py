@@ -61,6 +61,15 @@ def asyncapi(estate: Estate) -> dict[str, Any]:
                 "x-hilum-criticality": flow.criticality,
                 "x-hilum-ordering": flow.ordering,
             }
+    for collection in estate.collections.values():
+        for contract in collection.on:
+            if contract.type_name() in messages:
+                operations[f"collect_{collection.name}_{contract.type_name()}"] = {
+                    "action": "receive",
+                    "title": f"Collection {collection.name} into {collection.into.name}",
+                    "channel": {"$ref": f"#/channels/{_event_channel(contract)}"},
+                    "x-hilum-owner": collection.owner,
+                }
     for feed in estate.feeds.values():
         operations[f"feed_{feed.name}"], channels[f"feed_{_name(feed.name)}"] = _feed(estate, feed)
     return {
@@ -138,6 +147,9 @@ def _source_message(mapping: Mapping[Any]) -> dict[str, Any]:
         payload, kind = _standing_alone(shape.model_json_schema()), "application/json"
     elif shape is X12:
         payload, kind = {"type": "string", "description": f"X12 {mapping.message}"}, "application/edi-x12"
+    elif shape in (Bai2, Table):
+        kind = "text/csv" if shape is Table else "text/plain"
+        payload = {"type": "string", "description": "Delimited text" if shape is Table else "BAI2"}
     else:
         payload, kind = {"type": "string", "description": f"HL7 v2 {mapping.message}"}, "application/hl7-v2+er7"
     return {"name": mapping.message, "title": mapping.message, "contentType": kind, "payload": payload}
@@ -147,9 +159,6 @@ def _standing_alone(schema: dict[str, Any]) -> dict[str, Any]:
     """References inside a payload would point into the whole document: each is replaced by what it refers to.
 
     A shape that contains itself keeps the reference's name as its description.
-    elif shape in (Bai2, Table):
-        kind = "text/csv" if shape is Table else "text/plain"
-        payload = {"type": "string", "description": "Delimited text" if shape is Table else "BAI2"}
     """
     inside = schema.pop("$defs", {})
 

@@ -85,6 +85,17 @@ def catalogue(estate: Estate) -> dict[str, Any]:
             }
             for feed in estate.feeds.values()
         ],
+        "collections": [
+            {
+                "name": collection.name,
+                "version": collection.version,
+                "on": [event.type_name() for event in collection.on],
+                "into": collection.into.name,
+                "owner": collection.owner,
+                "declared_at": _place(estate, "collection", collection.name),
+            }
+            for collection in estate.collections.values()
+        ],
         "crosswalks": [
             {
                 "name": spec.name,

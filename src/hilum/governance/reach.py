@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from hilum.authoring import Api, Crosswalk, Feed, Flow, Mapping, Rejected, Step, System
+from hilum.authoring import Api, Collection, Crosswalk, Feed, Flow, Mapping, Rejected, Step, System
 from hilum.governance.loader import Loaded
 
 
@@ -55,7 +55,9 @@ def _namespaces(loaded: Loaded) -> Iterator[dict[str, Any]]:
         seen.add(namespace["__name__"])
         yield namespace
         for thing in namespace.values():
-            if isinstance(thing, Flow | Mapping | Feed | Step) and isinstance(thing.function, FunctionType):
+            if isinstance(thing, Flow | Mapping | Feed | Step | Collection) and isinstance(thing.function, FunctionType):
                 waiting.append(thing.function.__globals__)
+            if isinstance(thing, Collection):
+                waiting.append(thing.placed.__globals__)
             if isinstance(thing, Api):
                 waiting.extend(operation.function.__globals__ for operation in thing.operations)

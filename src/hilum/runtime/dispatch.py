@@ -147,6 +147,7 @@ async def days_in_use(connection: asyncpg.Connection) -> set[date]:
     rows = await connection.fetch(
         """SELECT DISTINCT (event_at AT TIME ZONE 'UTC')::date AS day FROM flow_case WHERE state NOT IN ('done', 'skipped')
             UNION SELECT (event_at AT TIME ZONE 'UTC')::date FROM feed_parked
+            UNION SELECT (event_at AT TIME ZONE 'UTC')::date FROM charge_unread WHERE state <> 'skipped'
             UNION SELECT (e.at AT TIME ZONE 'UTC')::date FROM consumer_cursor c JOIN event e ON e.shard = c.shard AND e.seq = c.seq + 1"""
     )
     return {row["day"] for row in rows}

@@ -23,6 +23,9 @@ async def facilities_of(
         "SELECT 'c/' || id AS address, facility FROM hilum.flow_case WHERE id = ANY($1)",
         [address[2:] for address in addresses if address.startswith("c/")],
     )
+    for address in addresses:
+        if address.startswith("h/"):
+            found[address].add(address.split("/", 2)[1])
     rows += await connection.fetch(
         """SELECT p.address, e.facility FROM unnest($1::text[], $2::int[], $3::bigint[]) AS p(address, shard, seq)
              JOIN hilum.event AS e ON e.shard = p.shard AND e.seq = p.seq""",

@@ -1,7 +1,7 @@
 """Work items: one decision for one person, however many cases wait for it.
 
 All functions take a connection and work inside the caller's transaction, so that a case and its work item
-change together. Subjects are addresses: ``c/<case>``, ``f/<feed>/<shard>/<seq>``, ``m/<shard>/<seq>``.
+change together. Subjects are addresses: ``c/<case>``, ``f/<feed>/<shard>/<seq>``, ``m/<shard>/<seq>``, ``h/<facility>/<cause>``.
 """
 
 from __future__ import annotations
@@ -58,6 +58,22 @@ async def join(connection: asyncpg.Connection, found: Exceptional, *, now: datet
         )
         detail = {"item": item, "queue": found.queue, "cause": found.cause, "at_risk_usd": str(found.at_risk_usd)}
         await append(connection, [Entry(now, actor, "work.joined", found.subject, detail)])
+    return item
+
+
+async def tally(connection: asyncpg.Connection, found: Exceptional, *, now: datetime, actor: str) -> int:
+    """Like ``join``, for a subject that stands for many things: how much waits is replaced by what is counted today."""
+    item = await join(connection, found, now=now, actor=actor)
+    before: Decimal = await connection.fetchval(
+        "SELECT at_risk_usd FROM work_item_case WHERE work_item = $1 AND subject = $2", item, found.subject
+    )
+    await connection.execute(
+        "UPDATE work_item_case SET at_risk_usd = $3, detail = $4 WHERE work_item = $1 AND subject = $2",
+        item, found.subject, found.at_risk_usd, found.detail,
+    )  # fmt: skip
+    await connection.execute(
+        "UPDATE work_item SET at_risk_usd = at_risk_usd + $2 WHERE id = $1", item, found.at_risk_usd - before
+    )
     return item
 
 
@@ -208,5 +224,12 @@ async def _let_go(connection: asyncpg.Connection, subjects: list[str], state: st
             "UPDATE feed_parked SET state = $4 WHERE feed = $1 AND shard = $2 AND event_seq = $3",
             feed, int(shard), int(seq), "ready" if state == RELEASED else "skipped",
         )  # fmt: skip
-    if feeds:
+    # h/<facility>/<cause>: charges that were kept aside.
+    held = [s.split("/", 2)[1:] for s in subjects if s.startswith("h/")]
+    for table in ("charge_state", "charge_unread"):
+        await connection.executemany(
+            f"UPDATE {table} SET state = $3 WHERE facility = $1 AND cause = $2 AND state = 'held'",
+            [(facility, cause, "again" if state == RELEASED else "skipped") for facility, cause in held],
+        )
+    if feeds or held:
         await connection.execute("SELECT pg_notify('hilum_events', '')")

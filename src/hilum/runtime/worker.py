@@ -19,6 +19,7 @@ from hilum.runtime.breakers import CHANNEL as BREAKER_CHANNEL
 from hilum.runtime.breakers import Breakers
 from hilum.runtime.cases import CaseRunner, Surroundings
 from hilum.runtime.claims import HEARTBEAT_SECONDS, Claims, ExecutorLost, Heartbeat
+from hilum.runtime.collecting import Collector
 from hilum.runtime.connections import Connections
 from hilum.runtime.deliveries import Deliveries
 from hilum.runtime.dispatch import Dispatcher
@@ -94,6 +95,7 @@ class Worker:
             pool, estate, connections, self._breakers, protection, executor=settings.executor, clock=clock, rng=rng
         )
         self._dispatcher = Dispatcher(pool, estate, protection, clock=clock)
+        self._collector = Collector(pool, estate, protection, self._book, clock=clock)
         self._recovery = Recovery(pool, connections, self._breakers, clock=clock)
         self._replay_intake = Intake(
             pool, protection, name=f"replay:{settings.executor}", clock=clock, actor="system:replay"
@@ -133,6 +135,7 @@ class Worker:
         claims.freed = cases.listener()
         self._stand("dispatch", self._dispatcher.run_once, 0.5, events.listener())
         self._stand("feeds", self._feeds.run_once, 0.5, events.listener())
+        self._stand("collecting", self._collector.run_once, 0.5, events.listener())
         self._stand("claims", claims.run_once, 0.2, claims.freed)
         self._stand("take-over", self._take_over, HEARTBEAT_SECONDS, self._found_dead)
         self._stand("breakers", self._refresh_breakers, 1.0, self._bells[BREAKER_CHANNEL].listener())

@@ -107,6 +107,7 @@ def _only_spoken(loaded: Loaded) -> set[str]:
     events = {event.type_name() for mapping in estate.mappings for event in mapping.events}
     events |= {flow.on.type_name() for flow in estate.flows.values()}
     events |= {event.type_name() for feed in estate.feeds.values() for event in feed.on}
+    events |= {event.type_name() for collection in estate.collections.values() for event in collection.on}
     events |= {event.__name__ for operation in estate.operations() for event in operation.raises}
     shapes = [s for o in estate.operations() for s in (o.body, o.query, o.answer) if s is not None]
     return {shape.type_name() for shape in shapes if issubclass(shape, Contract)} - events

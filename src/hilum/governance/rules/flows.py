@@ -45,6 +45,20 @@ def feed_problems(loaded: Loaded) -> Iterator[EstateProblem]:
             )
 
 
+def collection_problems(loaded: Loaded) -> Iterator[EstateProblem]:
+    for name, collection in loaded.estate.collections.items():
+        where = loaded.estate.declared_at[f"collection:{name}"]
+        what = f"The collection {name}"
+        yield from owner_problems(what, collection.owner, loaded.estate.owners, where, "`owner=` in its @collect(...)")
+        system = loaded.estate.systems.get(collection.into.name)
+        if system is None or system.connect.get("connector") != "revenue_desk":
+            yield EstateProblem(
+                where,
+                f"{what} goes into {collection.into.name}, which are no books of the platform.",
+                f'Write connector = "revenue_desk" in [connect] of systems/{collection.into.name}.toml, or name the revenue books.',
+            )
+
+
 def unused_warnings(loaded: Loaded) -> Iterator[EstateProblem]:
     """What is declared and has no effect: allowed, since an estate grows piece by piece, and worth knowing."""
     estate = loaded.estate
@@ -58,11 +72,12 @@ def unused_warnings(loaded: Loaded) -> Iterator[EstateProblem]:
                 f"No mapping makes {flow.on.type_name()}, so nothing starts the flow {name}.",
                 "Write a mapping that returns it, or an API whose operation raises it.",
             )
+    collected = {event.type_name() for collection in estate.collections.values() for event in collection.on}
     for event in sorted(made):
-        if not estate.flows_on(event) and not estate.feeds_on(event):
+        if not (estate.flows_on(event) or estate.feeds_on(event) or event in collected):
             yield EstateProblem(
                 estate.declared_at[f"contract:{event}"],
-                f"{event} is recorded, but no flow and no feed acts on it.",
+                f"{event} is recorded, but no flow, no feed and no collection acts on it.",
                 "Write one, or keep it for the record.",
             )
 

@@ -20,6 +20,9 @@ def residency_problems(loaded: Loaded) -> Iterator[EstateProblem]:
         return
     for name, feed in estate.feeds.items():
         yield from _held(loaded, f"The feed {name}", estate.declared_at[f"feed:{name}"], feed.on, [feed.to.name])
+    for name, collection in estate.collections.items():
+        where = estate.declared_at[f"collection:{name}"]
+        yield from _held(loaded, f"The collection {name}", where, collection.on, [collection.into.name])
     for name, flow in estate.flows.items():
         where = estate.declared_at[f"flow:{name}"]
         yield from _held(loaded, f"The flow {name}", where, (flow.on,), sorted(reached_systems(flow.function)))

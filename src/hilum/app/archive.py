@@ -24,6 +24,7 @@ from hilum.connectors.archive_folder import ArchiveFolder
 from hilum.connectors.archive_s3 import ArchiveS3
 from hilum.runtime import work_items
 from hilum.runtime.approval_desk import ApprovalDesk
+from hilum.runtime.cash_desk import CashDesk
 from hilum.runtime.claims_desk import ClaimsDesk
 from hilum.runtime.evidence_desk import EvidenceDesk
 from hilum.runtime.master_desk import MasterDesk
@@ -47,6 +48,7 @@ class Home:
     desk: EvidenceDesk
     approvals: ApprovalDesk
     revenue: RevenueDesk
+    cash: CashDesk
     master: MasterDesk
     registration: RegistrationDesk
     saw: Saw | None = None  # Told of a store's certificate.
@@ -82,6 +84,10 @@ def _master(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
     return home.master
 
 
+def _cash(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
+    return home.cash
+
+
 def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
     return ArchiveFolder(home.data / connect["folder"], home.desk.content, clock=now, system=spec.name)
 
@@ -103,6 +109,7 @@ AT_HOME: dict[str, BuildAtHome] = {
     "claims_desk": _claims,
     "evidence_desk": _desk,
     "revenue_desk": _revenue,
+    "cash_desk": _cash,
     "master_desk": _master,
     "registration_desk": _registration,
     "archive_folder": _archive_folder,

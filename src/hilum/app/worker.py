@@ -25,6 +25,7 @@ from hilum.processes.patient_access.clerk import RegisterClerk
 from hilum.runtime import stewardship
 from hilum.runtime.allowances import Leases
 from hilum.runtime.approval_desk import ApprovalDesk
+from hilum.runtime.cash_desk import CashDesk
 from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.claims_desk import ClaimsDesk
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
@@ -72,6 +73,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             desk,
             ApprovalDesk(pool, estate, clock=now),
             RevenueDesk(pool, estate, protection.sealer, clock=now),
+            CashDesk(pool, estate, clock=now),
             MasterDesk(pool, estate, clock=now),
             RegistrationDesk(pool, estate, protection.sealer, clock=now),
             certificates.presented,

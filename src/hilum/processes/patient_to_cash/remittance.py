@@ -105,6 +105,7 @@ class RemittanceAdvised(Contract, version=1, identities=["number"], owner="reven
     payee: str  # The NPI, or the tax number, of who is paid: it says whose books it belongs to.
     facility: FacilityCode | None = None  # Whose people may look at it; None for a payee that nobody knew when it came.
     trace_number: Annotated[str, Key("eft")]
+    payer_company: str | None = None  # TRN03: with the trace number it stands in the EFT's addendum too.
     method: str | None = None
     paid_on: date
     amount: Annotated[Decimal, AtRisk]
@@ -144,6 +145,7 @@ def remittance_advised(said: canonical.Remittance, facilities: Mapping[str, str]
         payee=payee,
         facility=FacilityCode(value=facilities[payee]) if payee in facilities else None,
         trace_number=said.trace_number,
+        payer_company=said.payer_identifier,
         method=said.method,
         paid_on=paid_on,
         amount=said.amount if said.credit else -said.amount,

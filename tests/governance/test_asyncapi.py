@@ -55,6 +55,7 @@ def test_every_mapping_flow_and_feed_is_an_operation(document, estate):
         {f"receive_{m.name}" for m in estate.mappings}
         | {f"flow_{f}" for f in estate.flows}
         | {f"feed_{f}" for f in estate.feeds}
+        | {f"collect_{c.name}_{event.type_name()}" for c in estate.collections.values() for event in c.on}
     )
     assert set(document["operations"]) == wanted
     assert len(wanted) > 5

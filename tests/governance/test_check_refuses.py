@@ -213,7 +213,7 @@ BROKEN = {
         r'-      "quantity": 1,\n\+      "quantity": 2,',
     ),
     "a mapping that drops an event": (
-        change(THEATRE, "in _charges(message)]", "in _charges(message)][:1]"),
+        change(THEATRE, "in charge_lines(message)\n    ]", "in charge_lines(message)\n    ][:1]"),
         "samples/implants_charged.hl7",
         r'-      "usage_id": "U-3002"',
     ),

@@ -1,7 +1,7 @@
 """From a payer's remittance to the ERP's ledger: judged, staged, posted facility by facility, and its numbers brought back.
 
 One case for each remittance. An estate supplies the mapping that yields ``RemittanceAdvised``, the crosswalks ``payee_to_facility``
-and ``payer_to_class``, the posting tables, and systems that play the roles ``erp`` and ``revenue``.
+and ``payer_to_class``, the posting and claim tables, and systems that play the roles ``erp``, ``revenue`` and ``claims``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict
 
 from hilum.authoring import Crosswalk, Erp, Rejected, flow, step
+from hilum.authoring.claims import Booked, BookedRemittance, ClaimsDesk
+from hilum.authoring.claims import BookedOtherwise as BookedOtherwise
 from hilum.authoring.revenue import (
     NoPostingRule as NoPostingRule,
 )  # Raised by the books; the estate must have their queue.
@@ -21,6 +23,7 @@ from hilum.processes.patient_to_cash.remittance import (
     Place,
     RemittanceAdvised,
     amounts,
+    decisions,
     fits_books,
     imbalances,
     movements,
@@ -28,6 +31,7 @@ from hilum.processes.patient_to_cash.remittance import (
 
 erp = Erp("erp")
 revenue = RevenueBooks("revenue")
+claims = ClaimsDesk("claims")
 
 facility_by_payee = Crosswalk("payee_to_facility")
 class_by_payer = Crosswalk("payer_to_class")
@@ -74,6 +78,7 @@ def post_remittance(advised: RemittanceAdvised) -> None:
     for journal in staged.journals:
         posted = post_journal(advised, staged.source, journal.facility)
         record_posting(staged.source, journal.facility, posted)
+    adjudicate(advised)
 
 
 def source_of(advised: RemittanceAdvised) -> str:
@@ -98,12 +103,7 @@ def must_balance(advised: RemittanceAdvised) -> None:
 
 @step
 def stage_remittance(advised: RemittanceAdvised) -> StagedSource:
-    facility = facility_by_payee.lookup(advised.payee, on=None)
-    if facility is None:
-        raise UnknownPayee(advised.payee or "none", detail=advised.payer_name, at_risk_usd=abs(advised.amount))
-    payer_class = class_by_payer.lookup(advised.payer, facility=facility, on=None)
-    if payer_class is None:
-        raise UnknownPayer(advised.payer or "none", detail=advised.payer_name, at_risk_usd=abs(advised.amount))
+    facility, payer_class = _place(advised)
     return revenue.stage(
         Staging(
             source=source_of(advised),
@@ -112,9 +112,20 @@ def stage_remittance(advised: RemittanceAdvised) -> StagedSource:
             payer=advised.payer,
             on=advised.paid_on,
             amount=advised.amount,
-            movements=tuple(movements(advised, {}, Place(facility, payer_class))),
+            movements=tuple(movements(advised, Place(facility, payer_class))),
         )
     )
+
+
+def _place(advised: RemittanceAdvised) -> tuple[str, str]:
+    """The payee's facility and the payer's class, or who has to say them."""
+    facility = facility_by_payee.lookup(advised.payee, on=None)
+    if facility is None:
+        raise UnknownPayee(advised.payee or "none", detail=advised.payer_name, at_risk_usd=abs(advised.amount))
+    payer_class = class_by_payer.lookup(advised.payer, facility=facility, on=None)
+    if payer_class is None:
+        raise UnknownPayer(advised.payer or "none", detail=advised.payer_name, at_risk_usd=abs(advised.amount))
+    return facility, payer_class
 
 
 @step
@@ -132,6 +143,22 @@ def post_journal(advised: RemittanceAdvised, source: str, facility: str) -> Post
     # What a runner before this one posted may stand on another day than the one that is open now: the ledger says on which.
     entry = erp.journal_entry(document.number)
     return Posted(document=document, on=on if entry is None else entry.date)
+
+
+@step
+def adjudicate(advised: RemittanceAdvised) -> Booked:
+    """What became of each claim, into the claim books. The money stands already: nothing of it depends on what they know."""
+    facility, payer_class = _place(advised)
+    return claims.adjudicated(
+        BookedRemittance(
+            source=source_of(advised),
+            on=advised.paid_on,
+            payer=advised.payer,
+            payer_class=payer_class,
+            facility=facility,
+            decisions=tuple(decisions(advised)),
+        )
+    )
 
 
 @step

@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from hilum.authoring import Agreed, AtRisk, Contract, InvalidData, Key, Phi
+from hilum.authoring.claims import BookedAdjustment, BookedDecision
 from hilum.formats import canonical
 from hilum.model.identifiers import FacilityCode
 from hilum.model.posting import ADJUSTMENT, FinancialMovement
@@ -41,6 +42,7 @@ class RemittedService(_Part):
     charge: Decimal
     paid: Decimal
     adjustments: tuple[RemittedAdjustment, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def difference(self) -> Decimal:
@@ -58,6 +60,7 @@ class RemittedClaim(_Part):
     paid: Decimal
     patient_responsibility: Decimal | None = None
     adjustments: tuple[RemittedAdjustment, ...] = ()
+    remarks: tuple[str, ...] = ()  # Of the claim (MIA, MOA); those of a service stand with it (LQ). RARC codes.
     services: tuple[RemittedService, ...] = ()
     service_from: date | None = None
     balanced: bool
@@ -102,10 +105,10 @@ class RemittanceAdvised(Contract, version=1, identities=["number"], owner="reven
     number: Annotated[str, Key("remittance")]  # Payer and trace number: HHP01/EFT-7. Two payers may count alike.
     payer: str
     payer_name: str = ""
+    payer_company: str | None = None  # TRN03: with the trace number it stands in the EFT's addendum too.
     payee: str  # The NPI, or the tax number, of who is paid: it says whose books it belongs to.
     facility: FacilityCode | None = None  # Whose people may look at it; None for a payee that nobody knew when it came.
     trace_number: Annotated[str, Key("eft")]
-    payer_company: str | None = None  # TRN03: with the trace number it stands in the EFT's addendum too.
     method: str | None = None
     paid_on: date
     amount: Annotated[Decimal, AtRisk]
@@ -142,10 +145,10 @@ def remittance_advised(said: canonical.Remittance, facilities: Mapping[str, str]
         number=f"{payer}/{said.trace_number}",
         payer=payer,
         payer_name=said.payer.name or "",
+        payer_company=said.payer_identifier,
         payee=payee,
         facility=FacilityCode(value=facilities[payee]) if payee in facilities else None,
         trace_number=said.trace_number,
-        payer_company=said.payer_identifier,
         method=said.method,
         paid_on=paid_on,
         amount=said.amount if said.credit else -said.amount,
@@ -164,21 +167,21 @@ def remittance_advised(said: canonical.Remittance, facilities: Mapping[str, str]
 
 @dataclass(frozen=True)
 class Place:
-    """Whose books a claim belongs to, and who owes it: what the platform knows of it from billing."""
+    """Whose books a payment belongs to, and who owes it."""
 
     facility: str
     payer_class: str = ""
     cost_centre: str = ""
 
 
-def movements(advice: RemittanceAdvised, places: Mapping[str, Place], otherwise: Place) -> Iterator[FinancialMovement]:
-    """Every amount of the remittance, in its order. ``places`` by claim number; ``otherwise`` for a claim nobody knows.
+def movements(advice: RemittanceAdvised, place: Place) -> Iterator[FinancialMovement]:
+    """Every amount of the remittance, in its order, at its payee's ``place``: whatever is known of the claims has no part in it
+    (decisions/0017).
 
     Together they say what the payer said: payments less provider adjustments are the payment, and of each claim payment and
     adjustments are its charge. Whatever is taken back comes as an amount below zero.
     """
     for at, claim in enumerate(advice.claims, start=1):
-        place = places.get(claim.claim, otherwise)
         common = {
             "facility": place.facility, "payer_class": place.payer_class, "payer": advice.payer,
             "cost_centre": place.cost_centre, "claim": claim.claim,
@@ -197,10 +200,28 @@ def movements(advice: RemittanceAdvised, places: Mapping[str, Place], otherwise:
     for at, moved in enumerate(advice.provider_adjustments, start=1):
         if moved.amount:
             yield FinancialMovement(
-                kind=PROVIDER_ADJUSTMENT, reason=f"PLB-{moved.reason}", facility=otherwise.facility,
-                payer_class=otherwise.payer_class, payer=advice.payer, cost_centre=otherwise.cost_centre, line=f"p{at}",
+                kind=PROVIDER_ADJUSTMENT, reason=f"PLB-{moved.reason}", facility=place.facility,
+                payer_class=place.payer_class, payer=advice.payer, cost_centre=place.cost_centre, line=f"p{at}",
                 amount=moved.amount,
             )  # fmt: skip
+
+
+def decisions(advice: RemittanceAdvised) -> Iterator[BookedDecision]:
+    """What the payer decided, claim by claim, for the claim books: the same amounts as the movements."""
+    for at, claim in enumerate(advice.claims, start=1):
+        adjustments = [
+            BookedAdjustment(group=each.group, reason=each.reason, amount=each.amount, remarks=claim.remarks)
+            for each in claim.adjustments
+        ]
+        for service in claim.services:
+            adjustments += [
+                BookedAdjustment(group=each.group, reason=each.reason, amount=each.amount, remarks=service.remarks)
+                for each in service.adjustments
+            ]
+        yield BookedDecision(
+            line=f"c{at}", claim=claim.claim, status=claim.status, charge=claim.charge, paid=claim.paid,
+            adjustments=tuple(adjustments), payer_claim=claim.payer_claim, service_from=claim.service_from,
+        )  # fmt: skip
 
 
 def amounts(advice: RemittanceAdvised) -> Iterator[Decimal]:
@@ -242,12 +263,14 @@ def _claim(said: canonical.ClaimPayment) -> RemittedClaim:
         paid=said.paid,
         patient_responsibility=said.patient_responsibility,
         adjustments=_adjustments(said.adjustments),
+        remarks=said.remarks,
         services=tuple(
             RemittedService(
                 procedure=each.procedure,
                 charge=each.charge if each.charge is not None else Decimal(0),
                 paid=each.paid if each.paid is not None else Decimal(0),
                 adjustments=_adjustments(each.adjustments),
+                remarks=each.remarks,
             )
             for each in said.services
         ),

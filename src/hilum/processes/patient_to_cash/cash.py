@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from hilum.authoring import Contract, Crosswalk, Erp, Rejected, flow, step
+from hilum.authoring import Contract, Crosswalk, Rejected, flow, step
 from hilum.authoring.cash import (
     CashDesk,
     DepositLine,
@@ -21,10 +21,10 @@ from hilum.authoring.cash import (
 )
 from hilum.authoring.revenue import RevenueBooks, StagedSource, Staging
 from hilum.processes.patient_to_cash.deposits import DEPOSIT, BankStatementReported, movements
-from hilum.processes.patient_to_cash.posting import PeriodNotOpen, Posted
+from hilum.processes.patient_to_cash.journals import PeriodNotOpen as PeriodNotOpen
+from hilum.processes.patient_to_cash.journals import Posted, into_ledger, number_noted
 from hilum.processes.patient_to_cash.remittance import RemittanceAdvised
 
-erp = Erp("erp")
 revenue = RevenueBooks("revenue")
 cash = CashDesk("cash")
 
@@ -141,22 +141,13 @@ def stage_deposits(reported: BankStatementReported, facility: str, recorded: Rec
 @step
 def post_deposit_journal(reported: BankStatementReported, source: str, facility: str) -> Posted:
     """On the day of the statement, or on the first day of the next open period, which its text then says."""
-    on = erp.posting_day(reported.day)
-    if on is None:
-        raise PeriodNotOpen(f"{reported.day:%Y-%m} and after", at_risk_usd=abs(reported.deposited))
-    late = "" if on == reported.day else f", of {reported.day} when its period was closed"
-    journal = revenue.journal(source, facility, description=f"Deposits on {reported.account_handle}{late}", on=on)
-    if journal is None:
-        raise LookupError(f"{source} has a journal at {facility} and no entries for it")
-    document = erp.post_journal(journal, key=f"{source}/{facility}")
-    # What a runner before this one posted may stand on another day than the one that is open now: the ledger says on which.
-    entry = erp.journal_entry(document.number)
-    return Posted(document=document, on=on if entry is None else entry.date)
+    text = f"Deposits on {reported.account_handle}"
+    return into_ledger(source, facility, text=text, on=reported.day, at_risk_usd=abs(reported.deposited))
 
 
 @step
 def record_deposit_posting(source: str, facility: str, posted: Posted) -> StagedSource:
-    return revenue.posted(source, facility, posted.document, posted.on)
+    return number_noted(source, facility, posted)
 
 
 @step

@@ -6,11 +6,7 @@ and ``payer_to_class``, the posting and claim tables, and systems that play the 
 
 from __future__ import annotations
 
-from datetime import date
-
-from pydantic import BaseModel, ConfigDict
-
-from hilum.authoring import Crosswalk, Erp, Rejected, flow, step
+from hilum.authoring import Crosswalk, Rejected, flow, step
 from hilum.authoring.claims import Booked, BookedRemittance, ClaimsDesk
 from hilum.authoring.claims import BookedOtherwise as BookedOtherwise
 from hilum.authoring.revenue import (
@@ -18,7 +14,8 @@ from hilum.authoring.revenue import (
 )  # Raised by the books; the estate must have their queue.
 from hilum.authoring.revenue import RevenueBooks, StagedSource, Staging
 from hilum.authoring.revenue import StagedOtherwise as StagedOtherwise
-from hilum.model.ledger import DocumentRef
+from hilum.processes.patient_to_cash.journals import PeriodNotOpen as PeriodNotOpen
+from hilum.processes.patient_to_cash.journals import Posted, into_ledger, number_noted
 from hilum.processes.patient_to_cash.remittance import (
     Place,
     RemittanceAdvised,
@@ -29,7 +26,6 @@ from hilum.processes.patient_to_cash.remittance import (
     movements,
 )
 
-erp = Erp("erp")
 revenue = RevenueBooks("revenue")
 claims = ClaimsDesk("claims")
 
@@ -49,19 +45,6 @@ class UnknownPayee(Rejected, queue="finance-master", due_hours=8):
 
 class UnknownPayer(Rejected, queue="finance-master", due_hours=24):
     """Map the payer to its class (`hilum crosswalk set payer_to_class`), then release."""
-
-
-class PeriodNotOpen(Rejected, queue="erp-refusals", due_hours=24):
-    """Open the fiscal period in the ERP, or the next one, then release."""
-
-
-class Posted(BaseModel):
-    """A journal of the ledger and its day there: a later one than that of what it posts when the period was closed."""
-
-    model_config = ConfigDict(frozen=True)
-
-    document: DocumentRef
-    on: date
 
 
 @flow(
@@ -131,18 +114,8 @@ def _place(advised: RemittanceAdvised) -> tuple[str, str]:
 @step
 def post_journal(advised: RemittanceAdvised, source: str, facility: str) -> Posted:
     """On the day of the payment, or on the first day of the next open period, which its text then says."""
-    on = erp.posting_day(advised.paid_on)
-    if on is None:
-        raise PeriodNotOpen(f"{advised.paid_on:%Y-%m} and after", at_risk_usd=abs(advised.amount))
-    late = "" if on == advised.paid_on else f", of {advised.paid_on} when its period was closed"
-    text = f"Remittance {advised.trace_number} of {advised.payer}{late}"
-    journal = revenue.journal(source, facility, description=text, on=on)
-    if journal is None:
-        raise LookupError(f"{source} has a journal at {facility} and no entries for it")
-    document = erp.post_journal(journal, key=f"{source}/{facility}")
-    # What a runner before this one posted may stand on another day than the one that is open now: the ledger says on which.
-    entry = erp.journal_entry(document.number)
-    return Posted(document=document, on=on if entry is None else entry.date)
+    text = f"Remittance {advised.trace_number} of {advised.payer}"
+    return into_ledger(source, facility, text=text, on=advised.paid_on, at_risk_usd=abs(advised.amount))
 
 
 @step
@@ -163,4 +136,4 @@ def adjudicate(advised: RemittanceAdvised) -> Booked:
 
 @step
 def record_posting(source: str, facility: str, posted: Posted) -> StagedSource:
-    return revenue.posted(source, facility, posted.document, posted.on)
+    return number_noted(source, facility, posted)

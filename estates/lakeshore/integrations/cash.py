@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
-from decimal import Decimal
 from pathlib import Path
 
-from hilum.authoring import Bai2, InvalidData, Moment, System, Table, mapping, schedule
-from hilum.formats.tabular import Column, Layout, rows
+from hilum.authoring import Bai2, Moment, System, Table, mapping, schedule
+from hilum.formats.tabular import Column, Layout
+from hilum.processes.patient_to_cash.bank_tables import BankColumns, table_days
 from hilum.processes.patient_to_cash.cash import CashDue, expect_deposit, post_deposits, tell_overdue_cash
-from hilum.processes.patient_to_cash.deposits import AccountDay, BankStatementReported, Moved, account_days, statements
+from hilum.processes.patient_to_cash.deposits import BankStatementReported, account_days, statements
 
 bank = System("bank")
 
@@ -21,7 +20,7 @@ with (Path(__file__).parents[1] / "tables" / "bank_account_to_facility.csv").ope
 ) as table:
     ACCOUNTS = {row["code"]: row["target"] for row in csv.DictReader(table) if not row["valid_to"]}
 
-# What the bank's portal exports. Amounts are without a sign: the type code says which side.
+# What the bank's portal exports.
 PORTAL = Layout(
     columns=(
         Column(name="Bank ID", required=True, pattern=r"[0-9]{9}"),
@@ -39,6 +38,18 @@ PORTAL = Layout(
     min_rows=1,
     extra="ignore",
 )
+COLUMNS = BankColumns(
+    bank="Bank ID",
+    account="Account Number",
+    day="Posted Date",
+    type_code="BAI Code",
+    credit="Credit Amount",
+    debit="Debit Amount",
+    bank_reference="Bank Reference",
+    customer_reference="Customer Reference",
+    company="Company ID",
+    texts=("Description", "Addenda"),
+)
 
 WAIT_FOR_REMITTANCE_DAYS, WAIT_FOR_DEPOSIT_DAYS = 3, 5
 
@@ -53,41 +64,11 @@ def bank_statement_reported(message: Bai2) -> list[BankStatementReported]:
 
 @mapping(source=bank, message="table")
 def bank_table_reported(message: Table) -> list[BankStatementReported]:
-    """The same, out of the portal's export; the whole file or nothing of it."""
-    days: dict[tuple[str, str, object], list[Moved]] = defaultdict(list)
-    for row, wrong in rows(message, PORTAL):
-        for finding in wrong:
-            if finding.severity == "error":
-                raise InvalidData(f"line {finding.line}: {finding.text}", detail=finding.location or "")
-        if row is None:
-            continue
-        value = row.values
-        credit, debit = value["Credit Amount"], value["Debit Amount"]
-        if (credit is None) == (debit is None):
-            raise InvalidData(f"line {row.line}: it has neither a credit nor a debit, or both")
-        days[value["Bank ID"], value["Account Number"], value["Posted Date"]].append(
-            Moved(
-                type_code=value["BAI Code"],
-                amount=_cents(credit if credit is not None else -debit, row.line),
-                bank_reference=value["Bank Reference"],
-                customer_reference=value["Customer Reference"],
-                company=value["Company ID"],
-                text=tuple(text for text in (value["Description"], value["Addenda"]) if text is not None),
-            )
-        )
-    return statements(
-        (AccountDay(bank_id, account, day, "USD", tuple(moved)) for (bank_id, account, day), moved in days.items()),
-        ACCOUNTS,
-    )
+    """The same, out of the portal's export."""
+    return statements(table_days(message, PORTAL, COLUMNS), ACCOUNTS)
 
 
 @schedule(cron="15 6 * * 1-5", owner="finance", catch_up="latest")
 def cash_due(moment: Moment) -> list[CashDue]:
     """Every working day, before people come in."""
     return [CashDue(day=moment.day, deposit_days=WAIT_FOR_REMITTANCE_DAYS, remittance_days=WAIT_FOR_DEPOSIT_DAYS)]
-
-
-def _cents(amount: Decimal, line: int) -> Decimal:
-    if amount != amount.quantize(Decimal("0.01")):
-        raise InvalidData(f"line {line}: an amount has fractions of a cent")
-    return amount

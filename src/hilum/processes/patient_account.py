@@ -22,7 +22,7 @@ class NamedIdentifier(BaseModel):
 
     value: str = Field(min_length=1, max_length=64)
     authority: str = Field(max_length=64)
-    type: str = Field(max_length=8, description="HL7 table 0203: MR, PI, AN, VN ...")
+    type: str = Field(max_length=20, description="HL7 table 0203: MR, PI, AN, VN ...")
 
 
 class CoverageOnFile(BaseModel):

@@ -34,12 +34,15 @@ from hilum.processes.patient_account import (
 _OWN = ("SEL", "18", "S")
 """IN1-17: the patient is the subscriber (HL7 table 0063, X12 element 1069)."""
 _MRN = "MR"
+_NOT_KEPT = "SS"
+"""CX-5: a social security number finds no account, so it goes no further than the message it came in."""
 
 
 def registered(
     message: Message, zone: tzinfo, *, pre_admission: bool = False
 ) -> list[PatientRegistered | CoverageReported]:
     """A01, A04; with ``pre_admission`` A05."""
+    message["PV1-2.1"]  # Refused with its place, not with the name of a field of ours.
     told = PatientRegistered(**_account(message, zone), pre_admission=pre_admission)
     return [told, *coverages_reported(told, zone, message)]
 
@@ -52,13 +55,14 @@ def updated(message: Message, zone: tzinfo) -> list[PatientUpdated | CoverageRep
 
 def class_changed(message: Message, zone: tzinfo) -> list[PatientClassChanged | CoverageReported]:
     """A06, A07."""
+    message["PV1-2.1"]
     told = PatientClassChanged(**_account(message, zone))
     return [told, *coverages_reported(told, zone, message)]
 
 
 def transferred(message: Message, zone: tzinfo) -> PatientTransferred:
     """A02."""
-    message["PV1-3.1"]  # Refused with its place, not with the name of a field of ours.
+    message["PV1-3.1"]
     return PatientTransferred(**_account(message, zone), from_location=message.get("PV1-6.1"))
 
 
@@ -107,7 +111,7 @@ def unlinked(message: Message, zone: tzinfo) -> PatientsUnlinked:
     facility = message["MSH-4.1"]
     pids = message.segments("PID")
     if len(pids) < 2:
-        message["PID[2]-3.1"]
+        message["PID(2)-3.1"]
     return PatientsUnlinked(
         message_id=message["MSH-10"],
         facility=FacilityCode(value=facility),
@@ -135,7 +139,7 @@ def coverages_reported(told: AccountEvent, zone: tzinfo, message: Message) -> li
             told, coverage, on=told.occurred_at.astimezone(zone).date(),
             family_name=family if family is not None else message.get("PID-5.1.1"),
             given_name=given if family is not None else message.get("PID-5.2"),
-            birth_date=born if family is not None or born is not None else _day(message.get("PID-7.1")),
+            birth_date=born if family is not None or born is not None else _day(message.get("PID-7.1"), "PID-7"),
         )  # fmt: skip
         found[each.inquiry] = each
     return list(found.values())
@@ -202,9 +206,9 @@ def _identifiers(message: Message, facility: str) -> Iterator[NamedIdentifier]:
     for field, usual in (("PID-3", _MRN), ("PID-18", "AN"), ("PV1-19", "VN")):
         for number in range(1, message.repetitions(field) + 1):
             value = message.get(f"{field}[{number}].1")
-            if value is not None:
+            kind = message.get(f"{field}[{number}].5")
+            if value is not None and kind != _NOT_KEPT:
                 authority = message.get(f"{field}[{number}].4.1")
-                kind = message.get(f"{field}[{number}].5")
                 yield NamedIdentifier(
                     value=value, authority=authority if authority is not None else facility,
                     type=kind if kind is not None else usual,
@@ -237,8 +241,8 @@ def _coverages(message: Message) -> tuple[CoverageOnFile, ...] | None:
                 plan=insurance.get("2.1"),
                 member_number=member if member is not None else insurance.get("36"),
                 **_subscriber(insurance),
-                valid_from=_day(insurance.get("12")),
-                valid_to=_day(insurance.get("13")),
+                valid_from=_day(insurance.get("12"), "IN1-12"),
+                valid_to=_day(insurance.get("13"), "IN1-13"),
             )
         )
     return tuple(found)
@@ -251,7 +255,7 @@ def _subscriber(insurance: Segment) -> dict[str, Any]:
     return {
         "subscriber_family_name": insurance.get("16.1.1"),
         "subscriber_given_name": insurance.get("16.2"),
-        "subscriber_birth_date": _day(insurance.get("18.1")),
+        "subscriber_birth_date": _day(insurance.get("18.1"), "IN1-18"),
     }
 
 
@@ -300,6 +304,11 @@ def _time(text: str | None, zone: tzinfo) -> datetime | None:
     return None if text is None else parse_timestamp(text, zone)
 
 
-def _day(text: str | None) -> date | None:
-    """The day of a DT or TS; what gives only a year or month says no day."""
-    return None if text is None or len(text) < 8 else date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+def _day(text: str | None, place: str) -> date | None:
+    """The day of a DT or TS; what gives only a year or month says no day. InvalidData, naming the place, for what is none."""
+    if text is None or len(text) < 8:
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        raise InvalidData(f"{place} is no date") from None

@@ -53,6 +53,7 @@ TOUCHES_NO_PLATFORM = {
 DECIDED = {
     "trace": "U-1",
     "status": "",
+    "files": "",
     "release": "1",
     "reconcile": "",
     "queue list": "",
@@ -103,6 +104,12 @@ DECIDED = {
     "crosswalk set": "device_to_item D-1 KNEE-99",
     "crosswalk retire": "device_to_item D-1",
     "crosswalk export": "device_to_item",
+    "master list": "cost_centre",
+    "master show": "cost_centre CC-EYE",
+    "master sync": "",
+    "master mismatches": "",
+    "master accept": "1",
+    "master reject": "1 --reason other",
 }
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

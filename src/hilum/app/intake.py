@@ -25,16 +25,17 @@ from hilum.runtime.intake import Intake, Receipt
 from hilum.runtime.loops import standing
 from hilum.runtime.reception import DUPLICATE, Problem, Reader, Reception
 from hilum.runtime.refused_evidence import RefusedEvidence
+from hilum.runtime.x12_answers import X12Answers
 from hilum.security.secrets import resolve_secret
 from hilum.security.tls import server_context
 from hilum.store.partitions import ensure_partitions
 from hilum.transports.http import serve
 from hilum.transports.mllp import MllpListener, Peer, Violation
-from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, webhook_app
+from hilum.transports.webhook import Accepted, Hook, Refusal, RefusedRequest, is_x12, webhook_app
 
 log = logging.getLogger(__name__)
 
-SIGNED = frozenset({"json"})
+SIGNED = frozenset({"json", "x12"})
 """Refusals of what was signed: the sender's own mistake, of which each is kept."""
 FLOOD_SECONDS = 600.0
 
@@ -65,7 +66,9 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     flood = Flood(intake, evidence)
     if hooks:
         host, secured = http_door(estate, "webhook", told.data)
-        door = await serve(webhook_door(told, hooks, intake, reader, channels, evidence), host, told.port, tls=secured)
+        answers = X12Answers(pool, estate, protection, {}, clock=now)
+        hooked = webhook_door(told, hooks, intake, reader, channels, evidence, answers)
+        door = await serve(hooked, host, told.port, tls=secured)
         for system, hook in hooks.items():
             addresses[f"{system}/webhook"] = f"{door.url}{hook.path}"
         closing.append(door.stop)
@@ -141,12 +144,21 @@ def webhook_door(
     reader: Reader,
     channels: Channels,
     evidence: RefusedEvidence,
+    answers: X12Answers | None = None,
 ) -> Starlette:
     """The application behind the webhooks' paths. Of what nobody has signed, ``evidence`` says how much is kept."""
 
     async def accept(hook: Hook, body: bytes, headers: Mapping[str, str], peer: str) -> Accepted | Refusal:
-        reception = reader.json(hook.system, "webhook", peer, body, hooks[hook.system].type_field)
+        if is_x12(headers):
+            reception = await asyncio.to_thread(reader.x12, hook.system, "webhook", peer, body)
+        else:
+            reception = reader.json(hook.system, "webhook", peer, body, hooks[hook.system].type_field)
         receipt: Receipt = await intake.submit(reception, lambda receipt: receipt)
+        if answers is not None and is_x12(headers):
+            _, shard, seq = receipt.subject.split("/")
+            said = await answers.at_once(hook.system, int(shard), int(seq))
+            if said is not None:
+                return Accepted(receipt.subject, acknowledgement=said)
         if reception.problem is not None:
             return Refusal(str(reception.problem), receipt.subject)
         return Accepted(receipt.subject, receipt.status == DUPLICATE)
@@ -167,6 +179,7 @@ def webhook_door(
             resolve_secret(hook.secret, told.data),
             max_body_bytes=hook.max_body_bytes,
             previous_secret=resolve_secret(hook.previous_secret, told.data) if hook.previous_secret else None,
+            x12=hook.x12,
         )
         for system, hook in hooks.items()
     }

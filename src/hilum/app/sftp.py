@@ -170,3 +170,8 @@ def _ender(task: asyncio.Task[None]) -> Callable[[], Awaitable[None]]:
             await task
 
     return close
+
+
+def home_of(system: str, data: Path) -> Path:
+    """The home of a partner who pushes to our server: ``inbox`` and ``outbox`` are in it, and nothing else is reached."""
+    return data / "sftp" / system / "home"

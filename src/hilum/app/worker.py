@@ -11,6 +11,7 @@ import time
 
 import asyncpg
 
+from hilum.app.answers import outboxes
 from hilum.app.archive import Home, Watch, publisher_of
 from hilum.app.certificates import configured_certificates
 from hilum.app.connectors import connect
@@ -29,12 +30,14 @@ from hilum.runtime.cash_desk import CashDesk
 from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.claims_desk import ClaimsDesk
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
+from hilum.runtime.expected_files import ExpectedFiles
 from hilum.runtime.intake import Intake
 from hilum.runtime.master_desk import MasterDesk
 from hilum.runtime.registration_desk import RegistrationDesk
 from hilum.runtime.retention import Retention
 from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.runtime.timekeeper import CLOCK, Timekeeper
+from hilum.runtime.x12_answers import X12Answers
 from hilum.security.policies.engine import digest as policies_digest
 from hilum.store.partitions import ensure_partitions
 
@@ -87,6 +90,8 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)
     register = RegisterClerk(pool, estate, protection, clock=now)
     clerk = EvidenceClerk(pool, estate, evidence_intake, clock=now)
+    expected = ExpectedFiles(pool, estate, protection, clock=now)
+    answers = X12Answers(pool, estate, protection, outboxes(estate, told.data), clock=now)
     contract_tests = scheduled(pool, estate, told.data, connections)
     worker = Worker(
         pool, estate, protection, connections, settings, clock=now, rng=random.Random(), sequence=watch.over(sequencer),
@@ -96,6 +101,8 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             "certificates": (certificates.run_once, 60.0),
             "idle allowances": (leases.forget_idle, 3600.0),
             "retention": (retention.run_once, 3600.0),
+            "expected files": (expected.run_once, 5.0),
+            "x12 answers": (answers.run_once, 1.0),
             "published heads": (publisher.run_once, estate.evidence.publish_every_seconds),
             "evidence requests": (clerk.run_once, 2.0),
             "patient accounts": (register.run_once, 0.5),

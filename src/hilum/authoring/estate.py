@@ -49,6 +49,7 @@ class WebhookListen(BaseModel):
     secret: str = Field(description="A reference: file:PATH, env:NAME or vault:PATH#FIELD.")
     previous_secret: str | None = Field(default=None, description="Taken too while the sender changes its secret.")
     type_field: str = "type"
+    x12: bool = Field(default=False, description="Whether X12 interchanges (application/edi-x12) are taken too.")
     max_body_bytes: int = Field(default=1_048_576, gt=0)
 
 

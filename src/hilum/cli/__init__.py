@@ -16,7 +16,9 @@ from hilum.cli.convert import convert
 from hilum.cli.crosswalk import crosswalk_app
 from hilum.cli.demo import demo
 from hilum.cli.evidence import evidence_app
+from hilum.cli.files import files
 from hilum.cli.keys import keys_app
+from hilum.cli.master import master_app
 from hilum.cli.parse import parse
 from hilum.cli.policy import policy_app
 from hilum.cli.queue import queue_app, release
@@ -62,8 +64,10 @@ def application(
     app.add_typer(policy_app, name="policy")
     app.add_typer(break_glass_app, name="break-glass")
     app.command()(status)
+    app.command()(files)
     app.add_typer(system_app, name="system")
     app.add_typer(crosswalk_app, name="crosswalk")
+    app.add_typer(master_app, name="master")
     app.add_typer(schedule_app, name="schedule")
     app.command("reconcile")(reconcile)
     app.command("contract-test")(contract_test)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hilum.cli.files import show_expected
 from hilum.cli.permission import permit, terminal_caller
 from hilum.cli.platform import (
     DEFAULT_DATA,
@@ -31,6 +32,7 @@ from hilum.cli.platform import (
     the_estate,
 )
 from hilum.runtime.breakers import Breakers
+from hilum.runtime.expected_files import ExpectedDay, open_days
 from hilum.runtime.overview import Overview, read_overview
 from hilum.runtime.work_queue import list_items
 from hilum.security.decisions import Resource
@@ -66,23 +68,26 @@ def status(
     known = the_estate(estate, data)
     caller = terminal_caller(data, estate=estate)
 
-    async def work(pool: asyncpg.Pool) -> Overview:
+    async def work(pool: asyncpg.Pool) -> tuple[Overview, list[ExpectedDay]]:
         policies = await permit(pool, caller, "read", [Resource("Dashboard", "overview")], operation="cli.status")
         theirs = policies.where(caller, "list", "WorkItem")
         async with pool.acquire() as connection:
             seen = await read_overview(connection, known, now, queue_lines=0)
             # Who may see how it stands sees of the work queue what is theirs, here as on the page.
             lines = await list_items(connection, now=seen.at, limit=_QUEUE_LINES, where=theirs)
+            expected = await open_days(connection, seen.at)
         queues = {name: totals for name, totals in seen.queues.items() if theirs.matches({"queue": name})}
-        return replace(seen, queue=tuple(lines), queues=queues)
+        return replace(seen, queue=tuple(lines), queues=queues), expected
 
-    seen = ask(data, database_url, work)
+    seen, expected = ask(data, database_url, work)
     if as_json:
         print_json(
             {"verdict": seen.verdict, "totals": seen.totals, **{name: getattr(seen, name) for name in seen.__slots__}}
+            | {"expected_files": expected}
         )
     else:
         _show(console(), seen)
+        show_expected(console(), expected)
     if seen.verdict == "broken":
         raise typer.Exit(1)
 

@@ -26,6 +26,23 @@ from hilum.testing.remittances import PaidClaim, PayerRemittance, interchange
 LAKESHORE = Path(__file__).parents[3] / "estates" / "lakeshore"
 
 
+ESTATE = """
+[estate]
+name = "lakeshore"
+time_zone = "America/Chicago"
+[facilities.ST-MARY]
+name = "St. Mary Medical Center"
+[owners]
+integration = "Integration team"
+revenue-cycle = "Revenue cycle"
+[queues.integration]
+owner = "integration"
+[queues.cash-posting]
+owner = "revenue-cycle"
+"""
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"the-secret-of-the-webhook").decode()
+
+
 def remittance(trace: str, *, number: int = 1, claims: int = 1) -> bytes:
     """One 835 of HHP01 in an interchange of its own."""
     paid = [PaidClaim(f"CLM-{n}", Decimal("100.00"), Decimal("100.00"), []) for n in range(claims)]
@@ -111,13 +128,14 @@ class Installation:
 
 def install(place: Path, url: str) -> Installation:
     estate, data = place / "lakeshore", place / "data"
-    shutil.copytree(LAKESHORE, estate, ignore=shutil.ignore_patterns("__pycache__"))
-    ehr = estate / "systems" / "ehr.toml"
-    ehr.write_text(ehr.read_text().replace("port = 6661", "port = 0"))
+    for part in ("systems/clearinghouse.toml", "integrations/revenue.py", "tables/payee_to_facility.csv"):
+        (estate / part).parent.mkdir(parents=True)
+        shutil.copy(LAKESHORE / part, estate / part)
+    (estate / "estate.toml").write_text(ESTATE)
     (data / "secrets").mkdir(parents=True, mode=0o700)
-    secret = data / "secrets" / "stock-webhook"
+    secret = data / "secrets" / "clearinghouse-webhook"
     secret.touch(mode=0o600)
-    secret.write_text("whsec_" + base64.b64encode(b"the-secret-of-the-webhook").decode())
+    secret.write_text(WEBHOOK_SECRET)
     LocalKeyFile.make(data / FILE)
     return Installation(estate, data, url)
 

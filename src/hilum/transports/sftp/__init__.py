@@ -8,8 +8,19 @@ import logging
 
 from hilum.transports.sftp.connection import HostKeyRefused, LoginRefused, NotReached, Partner, connected
 from hilum.transports.sftp.fetch import Bounds, Policy, SftpFetch
+from hilum.transports.sftp.push import SftpOutbox
 
-__all__ = ["Bounds", "HostKeyRefused", "LoginRefused", "NotReached", "Partner", "Policy", "SftpFetch", "connected"]
+__all__ = [
+    "Bounds",
+    "HostKeyRefused",
+    "LoginRefused",
+    "NotReached",
+    "Partner",
+    "Policy",
+    "SftpFetch",
+    "SftpOutbox",
+    "connected",
+]
 
 # The library writes names of files into its log, and names of files may be names of patients.
 logging.getLogger("asyncssh").setLevel(logging.CRITICAL)

@@ -1,5 +1,7 @@
 """The webhook door: a POST becomes a stored message, or a stored refusal and an RFC 9457 problem document.
 
+Bodies are JSON, and X12 where a hook takes it (``application/edi-x12``, RFC 1767), which is answered by its acknowledgement.
+
 The answer is sent after ``accept`` returned, which it does after the durable commit: 202 for a message taken in, 200
 for one that was there already, with the same body. Whatever is refused (oversized, slow, unsigned, not JSON) is
 handed to ``refuse`` to be stored, or counted when there is too much of it, before the sender is told. No answer holds a stack trace or a word of the body.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +34,14 @@ KEPT_REFUSED_BYTES = 65_536
 
 RETRY_AFTER_SECONDS = 5
 
+X12 = "application/edi-x12"
+_ISA = re.compile(rb"\s{0,16}ISA[^A-Za-z0-9 \r\n]")
+
+
+def is_x12(headers: Mapping[str, str]) -> bool:
+    """Whether a body is announced as an X12 interchange."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == X12
+
 
 @dataclass(frozen=True)
 class Hook:
@@ -45,6 +56,7 @@ class Hook:
     body_timeout_seconds: float = 10.0
     tolerance_seconds: float = 300.0
     previous_secret: str | None = field(default=None, repr=False)
+    x12: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -57,6 +69,8 @@ class Accepted:
 
     reference: str
     duplicate: bool = False
+    acknowledgement: bytes | None = None
+    """X12 that answers X12: the body of the answer, whether the interchange was accepted or rejected."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class RefusedRequest:
-    """A request that never became a message. ``reason``: signature, size, slow, cut, encoding or json."""
+    """A request that never became a message. ``reason``: signature, size, slow, cut, encoding, type, x12 or json."""
 
     hook: Hook
     reason: str
@@ -91,6 +105,8 @@ _TITLES = {
     "slow": "The body did not arrive in time",
     "cut": "The connection ended within the body",
     "encoding": "A compressed body is not taken",
+    "type": "The type of the body is not taken here",
+    "x12": "The body is not an X12 interchange",
     "json": "The body is not JSON",
     "content": "The content is refused",
     "unavailable": "The message could not be stored; send it again",
@@ -152,6 +168,10 @@ async def _take(
         return "unavailable", _problem(503, "unavailable", "", "")
     if isinstance(outcome, Refusal):
         return "content", _problem(outcome.status, "content", outcome.detail, outcome.reference)
+    if outcome.acknowledgement is not None:
+        # The acknowledgement says what became of it; a status that is no success would make senders send it for ever.
+        told = {"hilum-message": outcome.reference}
+        return "acknowledged", Response(outcome.acknowledgement, 200, told, media_type=X12)
     answer = orjson.dumps({"message": outcome.reference})
     status = 200 if outcome.duplicate else 202
     return "duplicate" if outcome.duplicate else "accepted", Response(answer, status, media_type="application/json")
@@ -160,6 +180,8 @@ async def _take(
 async def _read(request: Request, hook: Hook) -> bytes:
     """The body, never more of it in memory than the limit and one chunk."""
     limit = hook.max_body_bytes
+    if is_x12(request.headers) and not hook.x12:
+        raise _Refused(415, "type", "X12 is not taken by this webhook; send JSON", b"")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         # Nothing is unpacked for whoever has not signed yet, and what was signed are the bytes as they are sent.
         raise _Refused(415, "encoding", "send the body as it was signed, without Content-Encoding", b"")
@@ -186,6 +208,10 @@ def _check(body: bytes, headers: Mapping[str, str], hook: Hook, now: datetime) -
         verify(hook.secrets, body, headers, now=now, tolerance_seconds=hook.tolerance_seconds)
     except BadSignature as error:
         raise _Refused(401, "signature", str(error), body) from None
+    if is_x12(headers):
+        if not _ISA.match(body):
+            raise _Refused(400, "x12", "an interchange begins with an ISA segment", body)
+        return
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -23,13 +23,7 @@ from hilum.authoring.estate_transport import ClientTls, EgressSpec
 from hilum.connectors.archive_folder import ArchiveFolder
 from hilum.connectors.archive_s3 import ArchiveS3
 from hilum.runtime import work_items
-from hilum.runtime.approval_desk import ApprovalDesk
-from hilum.runtime.cash_desk import CashDesk
-from hilum.runtime.claims_desk import ClaimsDesk
 from hilum.runtime.evidence_desk import EvidenceDesk
-from hilum.runtime.master_desk import MasterDesk
-from hilum.runtime.registration_desk import RegistrationDesk
-from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.security.certificates import Certificate
 from hilum.security.egress_objects import guard_store, store_egress
 from hilum.security.egress_services import MAX_ANSWER_BYTES
@@ -42,54 +36,26 @@ Saw = Callable[[str, str, Certificate], None]
 
 @dataclass(frozen=True)
 class Home:
-    """What connectors that reach nothing outside are made of: the data directory and the desks of this process."""
+    """What connectors that reach nothing outside are made of: the data directory and the desks of this process.
+
+    ``desks`` are the platform's own systems by the name of their kind of connector, such as ``revenue_desk``.
+    """
 
     data: Path
-    desk: EvidenceDesk
-    approvals: ApprovalDesk
-    revenue: RevenueDesk
-    cash: CashDesk
-    master: MasterDesk
-    registration: RegistrationDesk
+    evidence: EvidenceDesk
+    desks: Mapping[str, Any]
     saw: Saw | None = None  # Told of a store's certificate.
-    claims: ClaimsDesk | None = None
 
 
 BuildAtHome = Callable[[SystemSpec, Mapping[str, Any], Home], Any]
 
 
 def _desk(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    return home.desk
-
-
-def _approvals(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    return home.approvals
-
-
-def _revenue(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    return home.revenue
-
-
-def _registration(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    return home.registration
-
-
-def _claims(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    if home.claims is None:
-        raise LookupError("this process keeps no claim books")
-    return home.claims
-
-
-def _master(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    return home.master
-
-
-def _cash(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    return home.cash
+    return home.desks[connect["connector"]]
 
 
 def _archive_folder(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
-    return ArchiveFolder(home.data / connect["folder"], home.desk.content, clock=now, system=spec.name)
+    return ArchiveFolder(home.data / connect["folder"], home.evidence.content, clock=now, system=spec.name)
 
 
 def _archive_s3(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any:
@@ -99,19 +65,20 @@ def _archive_s3(spec: SystemSpec, connect: Mapping[str, Any], home: Home) -> Any
         timeout_seconds=spec.policy.timeout_seconds,
     )  # fmt: skip
     return ArchiveS3(
-        client, address.bucket, address.prefix, home.desk.content, clock=now,
+        client, address.bucket, address.prefix, home.evidence.content, clock=now,
         retain_days=int(connect.get("retain_days", SIX_YEARS_DAYS)), system=spec.name,
     )  # fmt: skip
 
 
 AT_HOME: dict[str, BuildAtHome] = {
-    "approval_desk": _approvals,
-    "claims_desk": _claims,
+    "approval_desk": _desk,
+    "cash_desk": _desk,
+    "claims_desk": _desk,
+    "control_desk": _desk,
     "evidence_desk": _desk,
-    "revenue_desk": _revenue,
-    "cash_desk": _cash,
-    "master_desk": _master,
-    "registration_desk": _registration,
+    "master_desk": _desk,
+    "registration_desk": _desk,
+    "revenue_desk": _desk,
     "archive_folder": _archive_folder,
     "archive_s3": _archive_s3,
 }

@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import time
+from typing import Any
 
 import asyncpg
 
@@ -23,12 +24,14 @@ from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate
 from hilum.processes.evidence_requests import EvidenceClerk
 from hilum.processes.patient_access.clerk import RegisterClerk
+from hilum.processes.settlement_clerk import SettlementClerk
 from hilum.runtime import stewardship
 from hilum.runtime.allowances import Leases
 from hilum.runtime.approval_desk import ApprovalDesk
 from hilum.runtime.cash_desk import CashDesk
 from hilum.runtime.certificates import CertificateWatch
 from hilum.runtime.claims_desk import ClaimsDesk
+from hilum.runtime.control_desk import ControlDesk
 from hilum.runtime.evidence_desk import EvidenceDesk, sources_of
 from hilum.runtime.expected_files import ExpectedFiles
 from hilum.runtime.intake import Intake
@@ -39,6 +42,7 @@ from hilum.runtime.revenue_desk import RevenueDesk
 from hilum.runtime.timekeeper import CLOCK, Timekeeper
 from hilum.runtime.x12_answers import X12Answers
 from hilum.security.policies.engine import digest as policies_digest
+from hilum.security.sealing.protected import Protection
 from hilum.store.partitions import ensure_partitions
 
 log = logging.getLogger(__name__)
@@ -71,22 +75,14 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         told.data,
         certificates.presented,
         leases=leases,
-        home=Home(
-            told.data,
-            desk,
-            ApprovalDesk(pool, estate, clock=now),
-            RevenueDesk(pool, estate, protection.sealer, clock=now),
-            CashDesk(pool, estate, clock=now),
-            MasterDesk(pool, estate, clock=now),
-            RegistrationDesk(pool, estate, protection.sealer, clock=now),
-            certificates.presented,
-        ),
+        home=Home(told.data, desk, _desks(estate, pool, protection, desk), certificates.presented),
     )
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
     await evidence_intake.start()
     clock_intake = Intake(pool, protection, name=f"clock:{told.name}", clock=now, actor=CLOCK)
     await clock_intake.start()
     timekeeper = Timekeeper(pool, estate, clock_intake, clock=now)
+    settlements = SettlementClerk(pool, estate, clock_intake, clock=now)
     retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)
     register = RegisterClerk(pool, estate, protection, clock=now)
     clerk = EvidenceClerk(pool, estate, evidence_intake, clock=now)
@@ -108,6 +104,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             "patient accounts": (register.run_once, 0.5),
             "late verifications": (register.watch_once, 60.0),
             "schedules": (timekeeper.run_once, 2.0),
+            "settlements": (settlements.run_once, 2.0),
             "master data": (stewardship.Watch(pool, estate, clock=now).run_once, 5.0),
             "evidence by calendar": (clerk.ask_by_calendar, 3600.0),
         },
@@ -119,6 +116,20 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     await evidence_intake.stop()
     await clock_intake.stop()
     await sequencer.run_once()
+
+
+def _desks(estate: Estate, pool: asyncpg.Pool, protection: Protection, evidence: EvidenceDesk) -> dict[str, Any]:
+    """The platform's own systems, by the name of their kind of connector."""
+    return {
+        "approval_desk": ApprovalDesk(pool, estate, clock=now),
+        "cash_desk": CashDesk(pool, estate, clock=now),
+        "claims_desk": ClaimsDesk(pool, estate, protection.sealer, clock=now),
+        "control_desk": ControlDesk(pool, estate, clock=now),
+        "evidence_desk": evidence,
+        "master_desk": MasterDesk(pool, estate, clock=now),
+        "registration_desk": RegistrationDesk(pool, estate, protection.sealer, clock=now),
+        "revenue_desk": RevenueDesk(pool, estate, protection.sealer, clock=now),
+    }
 
 
 def _end_at_once(why: str) -> None:

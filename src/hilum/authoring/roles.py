@@ -17,6 +17,7 @@ from hilum.model.identifiers import AccountNumber, ItemNumber, LocationCode
 from hilum.model.ledger import AccountBalance, CostCentreRecord, DocumentRef, Journal, JournalEntry, LedgerAccount, LedgerPosting
 from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
 from hilum.model.procurement import InvoiceEntry, PurchaseOrder, Supplier, SupplierAcknowledgement, SupplierInvoice
+from hilum.model.settlement import SettlementNote
 from hilum.model.supply import ChargeableUsage, ContractPrice, InventoryPosition, Item, Movement, Replenishment, Shelf
 from hilum.model.where import Where
 
@@ -175,6 +176,11 @@ class Billing(System):
     @command
     def note_coverage(self, note: Annotated[CoverageNote, Phi], key: str | None = None) -> DocumentRef:
         """Tell billing what is known of an account's coverage; the last note of a day counts."""
+        raise AssertionError("answered by the run")
+
+    @command
+    def note_settlement(self, note: SettlementNote, key: str | None = None) -> DocumentRef:
+        """Tell billing in which journal a posting stands, or why the ledger does not take it."""
         raise AssertionError("answered by the run")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,16 +14,7 @@ from hilum.authoring.estate import Estate
 from hilum.authoring.failures import InvalidData, Unavailable
 from hilum.authoring.platform import Submitted
 from hilum.runtime.intake import Intake, Receipt
-from hilum.runtime.reception import (
-    API,
-    DUPLICATE,
-    REFUSED,
-    PreparedEvent,
-    Reception,
-    came_by_api,
-    ordering_of,
-    prepare,
-)
+from hilum.runtime.reception import DUPLICATE, REFUSED, stated
 from hilum.security.decisions import PolicyPoint
 
 T = TypeVar("T")
@@ -65,9 +55,9 @@ class OwnPlatform:
         return self._clock()
 
     async def submit(self, fact: Contract, *, source: str, actor: str) -> Submitted:
-        event = self._prepared(fact, source)
-        raw = event.payload
-        reception = Reception(source, API, actor, raw, sha256(raw).digest(), type=event.type, events=[event])
+        reception = stated(self._estate, fact, source=source, peer=actor)
+        if not reception.events[0].identities:
+            raise InvalidData(type(fact).type_name(), "none of its identities is complete")
         try:
             receipt: Receipt = await self._intake.submit(reception, lambda receipt: receipt)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as away:
@@ -76,12 +66,6 @@ class OwnPlatform:
             # The bytes are kept as evidence; that they were taken in would be untrue.
             raise InvalidData(type(fact).type_name(), str(receipt.reception.problem))
         return Submitted(receipt.subject, receipt.status == DUPLICATE)
-
-    def _prepared(self, fact: Contract, source: str) -> PreparedEvent:
-        event = prepare(fact, ordering_of(self._estate, type(fact)), came_by_api(source, type(fact)))
-        if not event.identities:
-            raise InvalidData(type(fact).type_name(), "none of its identities is complete")
-        return event
 
     def wait_for(self, work: Awaitable[T]) -> T:
         async def working() -> Any:

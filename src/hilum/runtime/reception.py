@@ -369,6 +369,13 @@ def prepare(event: Contract, ordering: str, mapping: str) -> PreparedEvent:
 
 
 _MOST_TOLD = 6
+def stated(estate: Estate, fact: Contract, *, source: str, peer: str) -> Reception:
+    """A fact that no message brought: an API took it in, a schedule or the platform itself states it. ``source`` says which."""
+    event = prepare(fact, ordering_of(estate, type(fact)), came_by_api(source, type(fact)))
+    raw = event.payload
+    return Reception(source, API, peer, raw, sha256(raw).digest(), type=event.type, events=[event])
+
+
 _HL7_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2}){0,1}(\^[A-Z0-9_]{3,7})?")
 _CONTROL_ID = re.compile(
     r"(?=.*[0-9])[!-\]_-~]{1,199}"

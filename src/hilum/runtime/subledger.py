@@ -40,16 +40,19 @@ async def add(
     *,
     tables: str,
     now: datetime,
+    staged_by: str = "",
 ) -> bool:
     """Stage the entries of a source, ``claims`` their claims' tokens in the same order; whether it was news.
+
+    ``staged_by`` is the delivery that brought it: its case is where a refusal of the posting waits.
 
     Nothing is added when exactly this was staged before; ``StagedBefore`` when something else was.
     """
     new = await connection.fetchval(
-        """INSERT INTO posting_source (source, kind, reference, payer, on_day, amount, digest, tables, entries, staged_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (source) DO NOTHING RETURNING 1""",
+        """INSERT INTO posting_source (source, kind, reference, payer, on_day, amount, digest, tables, entries, staged_at, staged_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (source) DO NOTHING RETURNING 1""",
         staging.source, staging.kind, staging.reference, staging.payer, staging.on, staging.amount, digest_of(staging),
-        bytes.fromhex(tables), len(entries), now,
+        bytes.fromhex(tables), len(entries), now, staged_by,
     )  # fmt: skip
     if not new:
         await staged_before(connection, staging)

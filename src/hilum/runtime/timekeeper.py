@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -15,12 +14,11 @@ from cronsim import CronSim
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
-from hilum.authoring.contract import Contract
 from hilum.authoring.estate import Estate
 from hilum.authoring.schedules import Moment, Schedule
 from hilum.runtime import work_items
 from hilum.runtime.intake import Intake, Receipt
-from hilum.runtime.reception import API, REFUSED, Reception, came_by_api, ordering_of, prepare
+from hilum.runtime.reception import REFUSED, stated
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +98,7 @@ class Timekeeper:
         cause = f"Schedule:{schedule.name}"
         try:
             facts = list(schedule.function(moment))
-            receptions = [self._reception(fact, asked_by) for fact in facts]
+            receptions = [stated(self._estate, fact, source=SOURCE, peer=asked_by) for fact in facts]
         except Exception as error:
             # A defect of one schedule holds up no other; its moment is tried again until it is mended.
             log.exception("defect in schedule %s", schedule.name)
@@ -119,11 +117,6 @@ class Timekeeper:
             if item is not None:
                 await work_items.resolve(connection, item, now=now, actor=CLOCK)
         return 1
-
-    def _reception(self, fact: Contract, asked_by: str) -> Reception:
-        event = prepare(fact, ordering_of(self._estate, type(fact)), came_by_api(SOURCE, type(fact)))
-        raw = event.payload
-        return Reception(SOURCE, API, asked_by, raw, sha256(raw).digest(), type=event.type, events=[event])
 
     async def _close(self, name: str, at: datetime, facts: int) -> None:
         await self._pool.execute(

@@ -17,8 +17,10 @@ from hilum.authoring.failures import Refused
 from hilum.authoring.paging import cursor_after, position_in, size_of
 from hilum.connectors.asking import exchange
 from hilum.model.identifiers import AccountNumber, FacilityCode
+from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
 from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
+from hilum.model.settlement import SettlementNote
 from hilum.model.where import Nothing, Where
 from hilum.model.where_json import as_json
 
@@ -83,6 +85,17 @@ class BillingAccounts:
             payments=_money(found["payments"]),
             balance=_money(found["balance"]),
         )
+
+    async def note_settlement(self, note: SettlementNote, key: str) -> DocumentRef:
+        """Billing keeps one note under each ``Idempotency-Key``. ``Refused`` when it does not take it."""
+        answer = await exchange(
+            self._http, self._system, "POST", "/api/settlements", content=note.model_dump_json(),
+            headers={"content-type": "application/json", "idempotency-key": key},
+        )  # fmt: skip
+        if not answer.is_success:
+            raise Refused(f"{self._system} answered {answer.status_code} to the news of a posting")
+        number = str(orjson.loads(answer.content)["number"])
+        return DocumentRef(system=self._system, type="settlement", number=number, state=note.state)
 
     async def close(self) -> None:
         await self._http.aclose()

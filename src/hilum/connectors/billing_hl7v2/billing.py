@@ -22,6 +22,7 @@ from hilum.model.identifiers import AccountNumber
 from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
 from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
+from hilum.model.settlement import SettlementNote
 from hilum.model.supply import ChargeableUsage
 from hilum.model.where import Where
 
@@ -43,7 +44,7 @@ class BillingHl7:
     """
 
     # Billing drops a repeated FT1-2, and an ADT whose control id it has: nothing has to be searched for.
-    idempotent_commands: ClassVar[frozenset[str]] = frozenset({"charge_usage", "note_coverage"})
+    idempotent_commands: ClassVar[frozenset[str]] = frozenset({"charge_usage", "note_coverage", "note_settlement"})
 
     def __init__(
         self,
@@ -98,6 +99,9 @@ class BillingHl7:
         number = control_id(key)
         await self._sent(self._coverage(note, number))
         return DocumentRef(system=self._system, type="coverage", number=number, id=note.reference, state=note.status)
+
+    async def note_settlement(self, note: SettlementNote, *, key: str) -> DocumentRef:
+        return await self._rest.note_settlement(note, key)
 
     async def send(self, body: bytes, *, key: str, content_type: str) -> str:
         """Send a feed's message as it is: billing drops a control id (MSH-10) it has. Returns the ACK's own number."""

@@ -108,11 +108,14 @@ def _reading_side(books: BillingBooks, faults: Faults | None, token: str | None)
     async def coverages(_: Request) -> Response:
         return _json(books.coverages())
 
+    async def settlements(_: Request) -> Response:
+        return _json(books.settlements())
+
     async def health(_: Request) -> Response:
         return _json({"simulated": "billing", "status": "ok"})
 
     routes = [Route("/charges", charges), Route("/accounts", accounts), Route("/coverages", coverages)]
-    routes.append(Route("/health", health))
+    routes += [Route("/settlements", settlements), Route("/health", health)]
     if token is not None:
         routes += BillingRest(books, token).routes()
     if faults is not None:

@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS charge (
 CREATE TABLE IF NOT EXISTS payment (
     number INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, authority TEXT NOT NULL, amount TEXT NOT NULL,
     at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS settlement (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, source TEXT NOT NULL, facility TEXT NOT NULL,
+    state TEXT NOT NULL, said TEXT NOT NULL, amount TEXT NOT NULL, received INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE IF NOT EXISTS seen (sender TEXT NOT NULL, control_id TEXT NOT NULL, PRIMARY KEY (sender, control_id));
 """
 
@@ -211,6 +214,19 @@ class BillingBooks:
     def coverages(self) -> list[dict[str, Any]]:
         rows = self._db.execute("SELECT * FROM coverage ORDER BY authority, account, insurer, day")
         return [dict(row) for row in rows]
+
+    def settle(self, key: str, note: dict[str, Any]) -> int:
+        """Keep the news of a posting; the same key again is the same news. Returns billing's own number of it."""
+        with self._transaction() as db:
+            (number,) = db.execute(
+                """INSERT INTO settlement (key, source, facility, state, said, amount) VALUES (?, ?, ?, ?, ?, ?)
+                   ON CONFLICT (key) DO UPDATE SET received = received + 1 RETURNING number""",
+                (key, note["source"], note["facility"], note["state"], note["said"], str(note["amount_usd"])),
+            ).fetchone()
+        return int(number)
+
+    def settlements(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._db.execute("SELECT * FROM settlement ORDER BY number")]
 
     def charge(self, message: Message) -> list[Charged]:
         """DFT^P03: every FT1 is a charge, all or none; one whose FT1-2 is known is not charged again."""

@@ -5,6 +5,7 @@ POST /api/accounts/search          {filter, limit, after} -> {accounts, next} (s
 GET  /api/accounts/{handle}        the account, with an ETag
 GET  /api/accounts/{handle}/balance   charges, payments, balance, with an ETag
 POST /api/accounts/{handle}/payments  {amount}: somebody paid
+POST /api/settlements              news of a posting, kept once under its Idempotency-Key -> {number}
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ class _Payment(BaseModel):
     amount: Decimal = Field(gt=0, decimal_places=2)
 
 
+class _Settlement(BaseModel):
+    source: str
+    facility: str
+    state: str = Field(pattern="^(posted|refused)$")
+    said: str
+    amount_usd: Decimal
+
+
 class BillingRest:
     """The endpoints."""
 
@@ -52,6 +61,7 @@ class BillingRest:
             ("GET", "/api/accounts/{handle}", self._account),
             ("GET", "/api/accounts/{handle}/balance", self._balance),
             ("POST", "/api/accounts/{handle}/payments", self._pay),
+            ("POST", "/api/settlements", self._settle),
         ]
         return [Route(path, self._guarded(door), methods=[method]) for method, path, door in doors]
 
@@ -85,6 +95,13 @@ class BillingRest:
         if not self._books.pay(request.path_params["handle"], payment.amount):
             return _problem(404, "no-such-account", "There is no such account")
         return Response(status_code=204)
+
+    async def _settle(self, request: Request) -> Response:
+        note = _Settlement.model_validate_json(await request.body())
+        key = request.headers.get("idempotency-key", "")
+        if not key:
+            return _problem(400, "key", "An Idempotency-Key is needed")
+        return _json({"number": self._books.settle(key, note.model_dump())})
 
 
 def _one(request: Request, found: dict[str, Any] | None) -> Response:

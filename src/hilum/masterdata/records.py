@@ -91,14 +91,7 @@ def fold(versions: Iterable[Version], snapshots: Iterable[Snapshot], at: datetim
     ]
     if not steps:
         return None
-    # Among all systems that ever had the authority each speaks for its own lists.
-    newest: dict[str, Snapshot] = {}
-    for snapshot in snapshots:
-        if snapshot.taken_at <= at:
-            known_one = newest.get(snapshot.system)
-            if known_one is None or known_one.taken_at < snapshot.taken_at:
-                newest[snapshot.system] = snapshot
-    for snapshot in newest.values():
+    for snapshot in newest(snapshots, at):
         if not any(v.system == snapshot.system and v.covers(snapshot.taken_at) for v in known):
             steps.append(((snapshot.taken_at, snapshot.taken_at, b""), snapshot))
     record: MasterRecord | None = None
@@ -108,6 +101,17 @@ def fold(versions: Iterable[Version], snapshots: Iterable[Snapshot], at: datetim
         elif record is not None and record.active and record.system == step.system:
             record = replace(record, ended_at=when, since=when)
     return record
+
+
+def newest(snapshots: Iterable[Snapshot], at: datetime) -> list[Snapshot]:
+    """The last complete list of each system by a moment: whoever had the authority speaks for its own lists."""
+    found: dict[str, Snapshot] = {}
+    for snapshot in snapshots:
+        if snapshot.taken_at <= at:
+            known = found.get(snapshot.system)
+            if known is None or known.taken_at < snapshot.taken_at:
+                found[snapshot.system] = snapshot
+    return list(found.values())
 
 
 def _applied(record: MasterRecord | None, said: Version, when: datetime) -> MasterRecord:
@@ -157,6 +161,7 @@ class Records:
         self._snapshots: dict[tuple[str, str], list[Snapshot]] = {}
         for snapshot in snapshots:
             self._snapshots.setdefault((snapshot.object, snapshot.facility), []).append(snapshot)
+        self._newest: dict[tuple[str, str, datetime], list[Snapshot]] = {}
         self._told = {name for name, _, _ in self._versions} | {name for name, _ in self._snapshots}
 
     def told(self, object: str) -> bool:
@@ -166,7 +171,7 @@ class Records:
     def at(self, object: str, moment: datetime) -> list[MasterRecord]:
         """Every record of an object as it stands at a moment, out of use or not, by code and facility."""
         found = (
-            fold(versions, self._snapshots.get((object, facility), ()), moment)
+            fold(versions, self._lists(object, facility, moment), moment)
             for (name, _, facility), versions in sorted(self._versions.items())
             if name == object
         )
@@ -179,7 +184,7 @@ class Records:
         for place in dict.fromkeys(places):
             versions = self._versions.get((object, code, place))
             if versions is not None:
-                record = fold(versions, self._snapshots.get((object, place), ()), moment)
+                record = fold(versions, self._lists(object, place, moment), moment)
                 if record is not None and self._counts(record):
                     return record
         return None
@@ -192,6 +197,13 @@ class Records:
     def day_of(self, moment: datetime) -> date:
         """The day on the estate's calendar."""
         return moment.astimezone(self._zone).date()
+
+    def _lists(self, object: str, facility: str, moment: datetime) -> list[Snapshot]:
+        """The lists that matter at a moment, found once for all records: there is one more of them every night."""
+        key = (object, facility, moment)
+        if key not in self._newest:
+            self._newest[key] = newest(self._snapshots.get((object, facility), ()), moment)
+        return self._newest[key]
 
     def _counts(self, record: MasterRecord) -> bool:
         # What a system said while it had the authority counts no more once the estate names another one.

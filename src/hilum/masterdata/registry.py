@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -13,7 +14,7 @@ import orjson
 
 from hilum.authoring.estate_master import MasterSpec
 from hilum.authoring.master import Scope, Taken, Telling, ToldRecord
-from hilum.masterdata.records import STATED, Records, Snapshot, Version, fold
+from hilum.masterdata.records import STATED, Records, Snapshot, Version, fold, newest
 
 CHANNEL = "hilum_master"
 """Notified when master records changed."""
@@ -69,11 +70,15 @@ async def take(
     wanted = sorted(
         (_version(telling, record) for record in allowed.records), key=lambda v: (v.effective_at, v.said_at, v.digest)
     )
+    lists: dict[tuple[str, str], list[datetime]] = {}
+    for snapshot in sorted(snapshots, key=lambda each: each.taken_at):
+        if snapshot.system == telling.system:
+            lists.setdefault((snapshot.object, snapshot.facility), []).append(snapshot.taken_at)
     added: list[Version] = []
     again: list[tuple[Version, datetime]] = []
     for version in wanted:
         mine = by_record.setdefault((version.object, version.code, version.facility), [])
-        same = _says_the_same(mine, version)
+        same = _says_the_same(mine, version, lists.get((version.object, version.facility), ()))
         if same is None:
             mine.append(version)
             added.append(version)
@@ -130,7 +135,8 @@ async def _missing(
     person_allowed = await connection.fetchval("SELECT 1 FROM master_allowed WHERE source = $1", telling.number)
     for scope in allowed.complete:
         listed = {r.code for r in allowed.records if (r.object, r.facility) == (scope.object, scope.facility)}
-        lists = [s for s in snapshots if (s.object, s.facility) == (scope.object, scope.facility)]
+        own = [s for s in snapshots if (s.object, s.facility) == (scope.object, scope.facility)]
+        lists = newest(own, telling.said_at)
         in_use = set()
         for (name, code, facility), versions in by_record.items():
             if (name, facility) == (scope.object, scope.facility):
@@ -149,10 +155,10 @@ async def _missing(
     return gone, tuple(too_short)
 
 
-def _says_the_same(known: Iterable[Version], said: Version) -> Version | None:
+def _says_the_same(known: Iterable[Version], said: Version, lists: Sequence[datetime]) -> Version | None:
     """The version that says exactly this and is the last thing said before it; None when ``said`` is news.
 
-    Only what says all of a record is joined to its like: between two updates something else may have been said.
+    Only what says all of a record is joined to its like, and only where no list lacked it in between.
     """
     last: tuple[Any, Version] | None = None
     for version in known:
@@ -167,7 +173,9 @@ def _says_the_same(known: Iterable[Version], said: Version) -> Version | None:
                 last = place, version
     if last is None or said.action != STATED or last[1].digest != said.digest or last[1].system != said.system:
         return None
-    return last[1]
+    earlier = bisect_left(lists, said.effective_at)
+    lacked = earlier and lists[earlier - 1] > last[0][0] and not last[1].covers(lists[earlier - 1])
+    return None if lacked else last[1]
 
 
 def _version(telling: Telling, record: ToldRecord) -> Version:

@@ -65,9 +65,15 @@ class Office:
     def collector(self) -> Collector:
         return Collector(self.pool, self.estate, self.protection, self.book, clock=self.clock)
 
-    async def charges(self, *lines: ChargeLine, facility: str = "ST-MARY", raw: bytes | None = None, **given: Any) -> str:
+    async def charges(
+        self, *lines: ChargeLine, facility: str = "ST-MARY", raw: bytes | None = None, **given: Any
+    ) -> str:
         """A DFT of the EHR; how it was taken."""
-        data = raw if raw is not None else charge_message(lines, control_id=f"DFT-{next(self.numbers)}", facility=facility, **given)
+        data = (
+            raw
+            if raw is not None
+            else charge_message(lines, control_id=f"DFT-{next(self.numbers)}", facility=facility, **given)
+        )
         reception, _ = Reader(self.estate).hl7("ehr", "mllp", "peer", data)
         receipt: Receipt = await self.intake.submit(reception, lambda receipt: receipt)
         return receipt.status

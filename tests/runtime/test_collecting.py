@@ -43,11 +43,17 @@ def test_an_implants_price_is_collected_from_its_usage_and_from_nothing_else(dat
     play(database_url, story)
 
 
-def test_what_cannot_be_placed_is_one_work_item_for_each_cause_and_goes_on_when_it_is_released(database_url: str) -> None:
+def test_what_cannot_be_placed_is_one_work_item_for_each_cause_and_goes_on_when_it_is_released(
+    database_url: str,
+) -> None:
     async def story(o: Office) -> None:
-        await o.charges(*(line(f"C-{n}", "10.00", code="NEW-1") for n in range(30)), line("C-99", "5.00", kind="CR", code="NEW-1"))
+        await o.charges(
+            *(line(f"C-{n}", "10.00", code="NEW-1") for n in range(30)), line("C-99", "5.00", kind="CR", code="NEW-1")
+        )
         await o.charges(line("C-H", "7.00", code="NEW-1"), facility="HARBOR-VIEW")
-        await o.charges(line("C-100", "1.00", department="ROOF"), line("C-101", "2.00", payer="WHO"), line("C-102", "3.00"))
+        await o.charges(
+            line("C-100", "1.00", department="ROOF"), line("C-101", "2.00", payer="WHO"), line("C-102", "3.00")
+        )
         await o.collects()
         assert await o.items() == [
             ("finance-master", "UnknownChargeCode:NEW-1", usd("312.00"), ["1 charges at HARBOR-VIEW wait", "31 charges at ST-MARY wait"]),
@@ -61,7 +67,10 @@ def test_what_cannot_be_placed_is_one_work_item_for_each_cause_and_goes_on_when_
         await o.maps("charge_code_to_class", "NEW-1", "supply")
         await o.releases("UnknownChargeCode:NEW-1")
         await o.collects()
-        assert [cause for _, cause, _, _ in await o.items()] == ["UnknownDepartment:ROOF at ST-MARY", "UnknownPayer:WHO"]
+        assert [cause for _, cause, _, _ in await o.items()] == [
+            "UnknownDepartment:ROOF at ST-MARY",
+            "UnknownPayer:WHO",
+        ]
         states = list((await o.states()).values())
         assert (states.count("open"), states.count("held")) == (33, 2)
         await o.releases("UnknownPayer:WHO", skip=True)
@@ -115,7 +124,9 @@ def test_racing_collectors_collect_each_charge_once(database_url: str) -> None:
         await o.charges(*(line(f"C-{n}", "1.00") for n in range(200)))
         await asyncio.gather(*(o.collects() for _ in range(5)))
         assert len(await o.states()) == 200
-        noted = "SELECT count(*) FROM audit_entry WHERE position('charges.collected' in convert_from(entry, 'UTF8')) > 0"
+        noted = (
+            "SELECT count(*) FROM audit_entry WHERE position('charges.collected' in convert_from(entry, 'UTF8')) > 0"
+        )
         assert await o.pool.fetchval(noted) == 1
 
     play(database_url, story)

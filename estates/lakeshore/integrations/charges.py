@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
-from hilum.authoring import Hl7, System, collect, feed, mapping
+from hilum.authoring import Hl7, Moment, System, collect, feed, mapping, schedule
 from hilum.authoring.revenue import RevenueBooks
 from hilum.formats.hl7v2 import build
 from hilum.model.charge import Charge
+from hilum.model.identifiers import FacilityCode
 from hilum.processes.implant_usage import ImplantUsed
 from hilum.processes.patient_to_cash.charge_messages import charge_lines, charge_recorded
+from hilum.processes.patient_to_cash.charge_posting import ChargesDue, PeriodEnding, accrue_period, post_charges
 from hilum.processes.patient_to_cash.charges import CREDIT, ChargeRecorded, charge_of, place_of_charge
 
 ehr = System("ehr")
@@ -18,6 +21,8 @@ billing = System("billing")
 revenue = RevenueBooks("revenue")
 
 LAKESHORE_TIME = ZoneInfo("America/Chicago")
+
+__all__ = ["accrue_period", "post_charges"]
 
 
 @mapping(source=ehr, message="BAR^P01")
@@ -69,3 +74,27 @@ def charges_to_billing(event: ChargeRecorded) -> bytes:
 def _control_id(event: ChargeRecorded) -> str:
     """MSH-10: the same charge always goes under the same number; the field holds 20 characters (ch. 2.15.9.10)."""
     return "C" + blake2b(event.number.encode(), digest_size=9).hexdigest()
+
+
+@schedule(cron="30 2 * * *", owner="revenue-cycle", catch_up="latest")
+def charges_due(moment: Moment) -> list[ChargesDue]:
+    """Every night, all that was charged up to the day before: one run makes up for those that were missed."""
+    return [
+        ChargesDue(
+            number=f"{facility}/{moment.at:%Y-%m-%dT%H:%M}",
+            facility=FacilityCode(facility),
+            until=moment.day - timedelta(days=1),
+        )
+        for facility in moment.facilities
+    ]
+
+
+@schedule(cron="0 4 3 * *", owner="finance")
+def period_ending(moment: Moment) -> list[PeriodEnding]:
+    """On the third of each month for the month before: late charges had two nights to be posted as what they are."""
+    last_day = moment.day.replace(day=1) - timedelta(days=1)
+    period = f"{last_day:%Y-%m}"
+    return [
+        PeriodEnding(number=f"{facility}/{period}", facility=FacilityCode(facility), period=period, last_day=last_day)
+        for facility in moment.facilities
+    ]

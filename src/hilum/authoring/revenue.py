@@ -58,6 +58,50 @@ class StagedSource(BaseModel):
     journals: tuple[StagedJournal, ...]
 
 
+class StagedBatch(BaseModel):
+    """The charges of one service day that one run found. From the second batch of a day on they came after it was posted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    service_on: date
+    batch: int
+    on: date = Field(description="From when on it may stand in the ledger: later than the service when it was accrued before.")
+    charges: int
+    amount: Decimal
+    journals: tuple[StagedJournal, ...]
+
+
+class StagedCharges(BaseModel):
+    """What one run staged, by service day; none when nothing was open."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    batches: tuple[StagedBatch, ...]
+
+
+class Accrual(BaseModel):
+    """What a period owes at its end: the facility's charges that no journal has, and ``not_invoiced``, which others know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    facility: str
+    period: str = Field(pattern=r"^\d{4}-\d{2}$")
+    last_day: date
+    first_day_after: date
+    not_invoiced: tuple[FinancialMovement, ...] = ()
+
+
+class StagedAccrual(BaseModel):
+    """Both halves of an accrual: on the last day of its period, and taken back on the first day after."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accrual: StagedSource
+    reversal: StagedSource
+
+
 class RevenueBooks(System):
     """The subledger: authoritative for what was staged, and for which journal of the ERP it stands in."""
 
@@ -76,4 +120,14 @@ class RevenueBooks(System):
         self, source: str, facility: str, document: DocumentRef, on: date, key: str | None = None
     ) -> StagedSource:
         """Write down that the ERP has the journal, on which day of its ledger."""
+        raise AssertionError("answered by the run")
+
+    @command
+    def stage_charges(self, facility: str, until: date, run: str, key: str | None = None) -> StagedCharges:
+        """Stage every open charge of a facility whose service day is not after ``until``. A run is one: again, it finds what it found."""
+        raise AssertionError("answered by the run")
+
+    @command
+    def accrue(self, accrual: Accrual, key: str | None = None) -> StagedAccrual:
+        """Stage a period's accrual and its reversal, once: what came since stays out of it."""
         raise AssertionError("answered by the run")

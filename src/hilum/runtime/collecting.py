@@ -195,7 +195,14 @@ class Collector:
         looking = _Looking(self._book)
 
         def placing(charge: Charge) -> tuple[ChargePlace | None, str | None]:
-            like = (charge.charge_class, charge.code, charge.facility, charge.department, charge.payer, charge.service_on)
+            like = (
+                charge.charge_class,
+                charge.code,
+                charge.facility,
+                charge.department,
+                charge.payer,
+                charge.service_on,
+            )
             answer = known.get(like)
             if answer is None:
                 answer = known[like] = self._placed(collection, charge, looking, book, kept)

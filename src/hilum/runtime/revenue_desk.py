@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import ClassVar
 
 import asyncpg
@@ -12,12 +13,21 @@ import asyncpg
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
-from hilum.authoring.revenue import NoPostingRule, StagedOtherwise, StagedSource, Staging
+from hilum.authoring.revenue import (
+    Accrual,
+    NoPostingRule,
+    StagedAccrual,
+    StagedCharges,
+    StagedOtherwise,
+    StagedSource,
+    Staging,
+)
 from hilum.masterdata.posting_tables import read_book
 from hilum.masterdata.tables import TableUnreadable
 from hilum.model.ledger import DocumentRef, Journal
 from hilum.model.posting import NoRule, PostingBook, StagedEntry
-from hilum.runtime import subledger
+from hilum.runtime import charge_staging, subledger
+from hilum.runtime.collecting import tell_held
 from hilum.runtime.subledger import StagedBefore
 from hilum.security.sealing.sealer import Sealer
 
@@ -28,7 +38,7 @@ _CLAIM = "claim"
 class RevenueDesk:
     """Plays the role ``authoring.revenue.RevenueBooks``."""
 
-    idempotent_commands: ClassVar[frozenset[str]] = frozenset({"stage", "posted"})
+    idempotent_commands: ClassVar[frozenset[str]] = frozenset({"stage", "posted", "stage_charges", "accrue"})
 
     def __init__(self, pool: asyncpg.Pool, estate: Estate, sealer: Sealer, *, clock: Callable[[], datetime]) -> None:
         self._pool = pool
@@ -46,7 +56,9 @@ class RevenueDesk:
                     claims = [self._token(entry) for entry in entries]
                     now = self._clock()
                     async with connection.transaction():
-                        if await subledger.add(connection, staging, entries, claims, tables=tables, now=now):
+                        if await subledger.add(
+                            connection, staging, entries, claims, tables=tables, now=now, staged_by=key
+                        ):
                             await append(connection, [_staged(staging, len(entries), tables, now)])
             except StagedBefore as other:
                 raise StagedOtherwise(staging.source, detail=str(other), at_risk_usd=abs(staging.amount)) from other
@@ -67,6 +79,37 @@ class RevenueDesk:
                 detail = {"facility": facility, "journal": document.number, "on": on.isoformat()}
                 await append(connection, [Entry(now, _ACTOR, "revenue.posted", f"source/{source}", detail)])
             return await subledger.read(connection, source)
+
+    async def stage_charges(self, facility: str, until: date, run: str, *, key: str) -> StagedCharges:
+        book = self._book()
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            done = await charge_staging.stage_run(
+                connection, book, facility=facility, until=until, run=run, now=now, staged_by=key
+            )  # fmt: skip
+            if done.causes:
+                await tell_held(connection, self._estate, done.causes, owner=self._owner, now=now)
+            await append(
+                connection, [_staged(each.staging, len(each.entries), book.version, now) for each in done.news]
+            )
+        return done.charges
+
+    async def accrue(self, accrual: Accrual, *, key: str) -> StagedAccrual:
+        book = self._book()
+        now = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            try:
+                staged, news = await charge_staging.stage_accrual(connection, book, accrual, now=now, staged_by=key)
+            except NoRule as without:
+                at_risk = sum((abs(each.amount) for each in accrual.not_invoiced), Decimal(0))
+                raise NoPostingRule(str(without), at_risk_usd=at_risk) from without
+            await append(connection, [_staged(each.staging, len(each.entries), book.version, now) for each in news])
+        return staged
+
+    @property
+    def _owner(self) -> str:
+        """Who owns the books, for work that no queue has an owner for."""
+        return next((s.owner for s in self._estate.systems.values() if s.connect.get("connector") == "revenue_desk"), "")
 
     async def ping(self) -> None:
         await self._pool.fetchval("SELECT 1")

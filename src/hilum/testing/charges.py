@@ -27,7 +27,12 @@ class ChargeLine:
 
 
 def charge_message(
-    lines: Sequence[ChargeLine], *, control_id: str, facility: str = "ST-MARY", account: str = "ACC-9001", trigger: str = "DFT^P03"
+    lines: Sequence[ChargeLine],
+    *,
+    control_id: str,
+    facility: str = "ST-MARY",
+    account: str = "ACC-9001",
+    trigger: str = "DFT^P03",
 ) -> bytes:
     """One message with these charges on one account."""
     kind, _, event = trigger.partition("^")

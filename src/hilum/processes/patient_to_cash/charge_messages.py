@@ -76,7 +76,9 @@ def _amount(line: Segment, quantity: Decimal) -> Decimal:
         if line.get(f"{field}.1.1") is None:
             continue
         if (currency := line.get(f"{field}.1.2")) not in (None, CURRENCY):
-            raise InvalidData(f"FT1-{field} is in {currency[:3] if currency else ''}", detail=f"books are kept in {CURRENCY}")
+            raise InvalidData(
+                f"FT1-{field} is in {currency[:3] if currency else ''}", detail=f"books are kept in {CURRENCY}"
+            )
         amount = _number(line.get(f"{field}.1.1"), Decimal(0)) * times
         if not fits_books(amount):
             raise InvalidData(f"FT1-{field} has fractions of a cent, or is larger than books hold")

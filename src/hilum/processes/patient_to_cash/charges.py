@@ -25,9 +25,7 @@ cost_centre_by_department = Crosswalk("department_to_cost_centre")
 class_by_payer = Crosswalk("payer_to_class")
 
 
-class ChargeRecorded(
-    Contract, version=1, identities=[("charge_id", "recorded_by", "kind")], owner="revenue-cycle"
-):
+class ChargeRecorded(Contract, version=1, identities=[("charge_id", "recorded_by", "kind")], owner="revenue-cycle"):
     """One charge on a patient's account, or one credit that takes an earlier charge back.
 
     A credit may carry the number of the charge it takes back as its own: both are told apart by their kind.

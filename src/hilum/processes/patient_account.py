@@ -20,7 +20,7 @@ class NamedIdentifier(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    value: str = Field(min_length=1, max_length=64)
+    value: Annotated[str, Phi] = Field(min_length=1, max_length=64)
     authority: str = Field(max_length=64)
     type: str = Field(max_length=20, description="HL7 table 0203: MR, PI, AN, VN ...")
 
@@ -33,10 +33,12 @@ class CoverageOnFile(BaseModel):
     rank: int = Field(ge=1, description="IN1-1 or its place: 1 pays first.")
     insurer: str = Field(min_length=1, max_length=64, description="The sender's own number of the company (IN1-3).")
     plan: str | None = None
-    member_number: str | None = Field(default=None, description="IN1-49, or the policy number (IN1-36).")
-    subscriber_family_name: str | None = None
-    subscriber_given_name: str | None = None
-    subscriber_birth_date: date | None = None
+    member_number: Annotated[str | None, Phi] = Field(
+        default=None, description="IN1-49, or the policy number (IN1-36)."
+    )
+    subscriber_family_name: Annotated[str | None, Phi] = None
+    subscriber_given_name: Annotated[str | None, Phi] = None
+    subscriber_birth_date: Annotated[date | None, Phi] = None
     valid_from: date | None = None
     valid_to: date | None = None
 
@@ -46,9 +48,9 @@ class Guarantor(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    number: str | None = None
-    family_name: str | None = None
-    given_name: str | None = None
+    number: Annotated[str | None, Phi] = None
+    family_name: Annotated[str | None, Phi] = None
+    given_name: Annotated[str | None, Phi] = None
 
 
 class AccountEvent(Contract):
@@ -59,12 +61,12 @@ class AccountEvent(Contract):
     mrn: Annotated[Mrn, Phi]
     facility: FacilityCode
     occurred_at: datetime
-    identifiers: Annotated[tuple[NamedIdentifier, ...], Phi] = ()
+    identifiers: tuple[NamedIdentifier, ...] = ()
     patient_class: str | None = None
     location: str | None = None
     attending: str | None = None
-    guarantor: Annotated[Guarantor | None, Phi] = None
-    coverages: Annotated[tuple[CoverageOnFile, ...] | None, Phi] = Field(
+    guarantor: Guarantor | None = None
+    coverages: tuple[CoverageOnFile, ...] | None = Field(
         default=None, description="All of them; None when the sender did not speak of insurance."
     )
     admitted_at: datetime | None = None

@@ -301,16 +301,11 @@ async def waiting_since(connection: asyncpg.Connection, before: datetime, limit:
             WHERE c.inquiry IN (SELECT inquiry FROM coverage_answer WHERE at < $1 AND status = ANY($2))
               AND NOT EXISTS (SELECT 1 FROM coverage_answer a WHERE a.inquiry = c.inquiry AND NOT a.status = ANY($2))
               AND NOT EXISTS (SELECT 1 FROM patient_account p WHERE p.account = c.account AND p.status = 'cancelled')
-              AND NOT EXISTS (SELECT 1 FROM work_item_case w WHERE w.subject = 'v/' || c.reference)
+              AND NOT EXISTS (SELECT 1 FROM work_item_case w WHERE w.subject IN ('v/' || c.reference, 'c/verify_coverage/' || c.inquiry))
             ORDER BY c.inquiry, c.attempt DESC LIMIT $3""",
         before, list(WAITING), limit,
     )  # fmt: skip
     return [_answer(row) for row in rows]
-
-
-async def open_inquiries(connection: asyncpg.Connection, accounts: Collection[str]) -> list[str]:
-    """The inquiries of these accounts that no payer has answered."""
-    return [a.inquiry for a in await coverage_of(connection, accounts) if a.status in WAITING]
 
 
 def _answer(row: asyncpg.Record) -> CoverageAnswer:
@@ -328,5 +323,5 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
 __all__ = [
     "ACCOUNT", "MRN", "NOT_ASKED", "NOT_VERIFIED", "STOPPED", "TO_VERIFY", "WAITING", "At", "CoverageAnswer",
     "RegisteredFact", "RegisteredMerge", "add_answers", "add_facts", "add_merges", "answers_of", "coverage_of", "facts_of",
-    "merged_with", "number_token", "numbers_with", "open_inquiries", "state_of", "survivor_of", "token", "waiting_since",
+    "merged_with", "number_token", "numbers_with", "state_of", "survivor_of", "token", "waiting_since",
 ]  # fmt: skip

@@ -121,10 +121,12 @@ class RegisterClerk:
         return sum([await self._shard(row["shard"]) for row in shards])
 
     async def watch_once(self) -> int:
-        """Make a person's what no payer has answered for too long; returns 0, for loops."""
+        """Make a person's what no payer has answered for too long, and let go what was parked while its account was cancelled;
+        returns 0, for loops."""
         now = self._clock()
         remedy, owner = CoverageNotVerified.remedy(), self._estate.queues.get(QUEUE, "patient-access")
         async with self._pool.acquire() as connection, connection.transaction():
+            await self._stop_waiting(connection, now)
             for late in await register.waiting_since(connection, now - timedelta(hours=GIVE_UP_HOURS), 500):
                 cause = late.payer or late.insurer
                 found = work_items.Exceptional(
@@ -173,7 +175,8 @@ class RegisterClerk:
         states = await register.add_facts(connection, read.facts, now=now)
         await register.add_answers(connection, read.inquiries)
         refused = await register.add_merges(connection, read.merges)
-        await self._stop_waiting(connection, [a for a, s in states.items() if s.status == "cancelled"], now)
+        if any(state.status == "cancelled" for state in states.values()):
+            await self._stop_waiting(connection, now)
         for merge in refused:
             await self._refused(connection, merge, now)
         for subject, error in read.unreadable:
@@ -233,21 +236,19 @@ class RegisterClerk:
             reference=reference_of(inquiry), at=at.at,
         )  # fmt: skip
 
-    async def _stop_waiting(self, connection: asyncpg.Connection, cancelled: list[str], now: datetime) -> None:
+    async def _stop_waiting(self, connection: asyncpg.Connection, now: datetime) -> None:
         """Verifications of cancelled accounts that wait for a payer run once more now, to find that nobody has to be asked."""
-        if not cancelled:
-            return
-        cases = [f"verify_coverage/{inquiry}" for inquiry in await register.open_inquiries(connection, cancelled)]
         let_go = await connection.fetch(
-            """UPDATE flow_case SET state = 'ready', updated_at = $2, parked_on = NULL
-                WHERE id = ANY($1) AND state = 'parked' RETURNING id""",
-            cases, now,
+            """UPDATE flow_case SET state = 'ready', updated_at = $1, parked_on = NULL
+                WHERE state = 'parked' AND flow = 'verify_coverage' AND EXISTS (
+                    SELECT 1 FROM coverage_answer c JOIN patient_account p ON p.account = c.account
+                     WHERE c.inquiry = split_part(flow_case.id, '/', 2) AND p.status = 'cancelled')
+             RETURNING id""",
+            now,
         )  # fmt: skip
         if let_go:
-            entries = [
-                Entry(now, _ACTOR, "case.let_go", f"c/{row['id']}", {"why": "account cancelled"}) for row in let_go
-            ]
-            await append(connection, entries)
+            why = {"why": "the account was cancelled"}
+            await append(connection, [Entry(now, _ACTOR, "case.let_go", f"c/{row['id']}", why) for row in let_go])
             await connection.execute("SELECT pg_notify('hilum_cases', '')")
 
     async def _refused(self, connection: asyncpg.Connection, merge: RegisteredMerge, now: datetime) -> None:

@@ -15,7 +15,8 @@ from hilum.authoring.revenue import (
 from hilum.authoring.revenue import RevenueBooks, StagedSource, Staging
 from hilum.authoring.revenue import StagedOtherwise as StagedOtherwise
 from hilum.processes.patient_to_cash.journals import PeriodNotOpen as PeriodNotOpen
-from hilum.processes.patient_to_cash.journals import Posted, into_ledger, number_noted
+from hilum.processes.patient_to_cash.journals import Posted as Posted
+from hilum.processes.patient_to_cash.journals import into_ledger, number_noted
 from hilum.processes.patient_to_cash.remittance import (
     Place,
     RemittanceAdvised,

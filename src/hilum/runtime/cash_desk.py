@@ -133,16 +133,13 @@ class CashDesk:
         for each in stands:
             if each.group in groups and each.state in (State.DIFFERS, State.RETURNED) and each.difference:
                 wrong.setdefault(each.group, each)
-        for group in sorted(groups):
-            subject = f"cash/{group}"
-            found = wrong.get(group)
-            if found is None:
-                await cash_work.close(connection, [subject], now=now, actor=_ACTOR)
-                continue
+        right = [f"cash/{group}" for group in sorted(groups - wrong.keys())]
+        await cash_work.close(connection, right, now=now, actor=_ACTOR)
+        for group, found in sorted(wrong.items()):
             why = DepositReturned if found.state is State.RETURNED else DepositDiffers
             more = "more" if found.difference > 0 else "less"
             text = f"the bank has {abs(found.difference)} USD {more} than the remittances say"
-            await self._tell(connection, why, group, subject, found.difference, text, now)
+            await self._tell(connection, why, group, f"cash/{group}", found.difference, text, now)
 
     async def _tell(
         self, connection: asyncpg.Connection, why: type[Rejected], cause: str, subject: str, amount: Decimal, text: str,

@@ -51,18 +51,24 @@ async def add_lines(
 ) -> tuple[list[str], dict[str, Known]]:
     """The numbers of lines that this statement brought first, in their order, and those that are known from another."""
     facts = deposits_of(lines)
-    await connection.executemany(
-        f"""INSERT INTO bank_line ({_LINE_COLUMNS}, statement, line, position, facility, type_code, kind, links, recorded_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING""",
-        [
+    await connection.execute("CREATE TEMP TABLE said (LIKE bank_line) ON COMMIT DROP")
+    await connection.copy_records_to_table(
+        "said",
+        columns=[*_LINE_COLUMNS.split(", "), "statement", "line", "position", "facility", "type_code", "kind", "recorded_at"],
+        records=[
             (
                 fact.number, fact.account, fact.on, fact.amount, [trace for trace, _ in fact.traces],
                 [company for _, company in fact.traces], fact.company, fact.reference, lines.statement, line.number, at,
-                lines.facility, line.type_code, line.kind, sorted(linked(fact)), now,
+                lines.facility, line.type_code, line.kind, now,
             )
             for at, (line, fact) in enumerate(zip(lines.lines, facts.values(), strict=True), start=1)
         ],
     )  # fmt: skip
+    await connection.execute("INSERT INTO bank_line SELECT * FROM said ON CONFLICT DO NOTHING")
+    await connection.execute("DROP TABLE said")
+    await _link(
+        connection, [fact for line, fact in zip(lines.lines, facts.values(), strict=True) if line.kind == DEPOSIT]
+    )
     rows = await connection.fetch(
         "SELECT line, statement, amount, kind FROM bank_line WHERE number = ANY($1) ORDER BY position",
         [fact.number for fact in facts.values()],
@@ -84,11 +90,11 @@ async def add_advice(connection: asyncpg.Connection, said: ExpectedDeposit, *, n
     """Whether the remittance is news."""
     fact = advice_of(said)
     new = await connection.fetchval(
-        f"""INSERT INTO cash_advice ({_ADVICE_COLUMNS}, facility, links, recorded_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING 1""",
-        fact.number, fact.payer, fact.company, fact.trace, fact.method, fact.on, fact.amount, said.facility,
-        sorted(linked(fact)), now,
+        f"""INSERT INTO cash_advice ({_ADVICE_COLUMNS}, facility, recorded_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING 1""",
+        fact.number, fact.payer, fact.company, fact.trace, fact.method, fact.on, fact.amount, said.facility, now,
     )  # fmt: skip
+    await _link(connection, [fact])
     return bool(new)
 
 
@@ -99,9 +105,10 @@ async def neighbourhood(
 
     Facts are linked by trace and check numbers whatever their days are, and meet by amount within windows of days.
     """
-    close = await _linked(connection, {key_of(fact): fact for fact in news})
+    asked: set[str] = set()
+    close = await _linked(connection, {key_of(fact): fact for fact in news}, asked)
     days = sorted({fact.on for fact in close.values()})
-    found = await _linked(connection, {**close, **await _within(connection, _around(days, 2 * _REACH))})
+    found = await _linked(connection, {**close, **await _within(connection, _around(days, 2 * _REACH))}, asked)
     # At the edge of what was read lie facts whose own neighbours were not: how they stand has not changed.
     inner = list(_around(days, _REACH))
     changeable = {key for key, fact in found.items() if any(first <= fact.on <= last for first, last in inner)}
@@ -160,13 +167,27 @@ def _standing(row: Mapping[str, object]) -> Standing:
     )  # fmt: skip
 
 
-async def _linked(connection: asyncpg.Connection, facts: Mapping[Node, Fact]) -> dict[Node, Fact]:
-    """These facts and all that a trace or a check number leads to from them."""
+async def _link(connection: asyncpg.Connection, facts: Iterable[Fact]) -> None:
+    links = [(link, *key_of(fact)) for fact in facts for link in linked(fact)]
+    await connection.execute(
+        "INSERT INTO cash_link SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING",
+        [link for link, _, _ in links], [side for _, side, _ in links], [number for _, _, number in links],
+    )  # fmt: skip
+
+
+async def _linked(connection: asyncpg.Connection, facts: Mapping[Node, Fact], asked: set[str]) -> dict[Node, Fact]:
+    """These facts and all that a trace or a check number leads to from them; ``asked`` grows by what was followed."""
     found = dict(facts)
-    asked: set[str] = set()
     while links := {link for fact in found.values() for link in linked(fact)} - asked:
         asked |= links
-        for fact in await _facts(connection, "links && $1", list(links)):
+        missing = [
+            (row["side"], row["number"])
+            for row in await connection.fetch(
+                "SELECT DISTINCT side, number FROM cash_link WHERE link = ANY($1)", list(links)
+            )
+            if (row["side"], row["number"]) not in found
+        ]
+        for fact in await _facts(connection, "number = ANY($1)", [number for _, number in missing]) if missing else ():
             found.setdefault(key_of(fact), fact)
     return found
 

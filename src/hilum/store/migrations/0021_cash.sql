@@ -17,13 +17,11 @@ CREATE TABLE bank_line (
     companies   text[] NOT NULL DEFAULT '{}',
     company     text NOT NULL DEFAULT '',
     reference   text NOT NULL DEFAULT '',
-    links       text[] NOT NULL DEFAULT '{}',  -- By what it may meet others however far apart their days are.
     recorded_at timestamptz NOT NULL,
     CHECK (cardinality(traces) = cardinality(companies))
 );
 CREATE INDEX bank_line_day ON bank_line (on_day) WHERE kind = 'deposit';
 CREATE INDEX bank_line_statement ON bank_line (statement);
-CREATE INDEX bank_line_links ON bank_line USING gin (links);
 
 -- Remittances as cash sees them: what the bank should have, and by which trace number.
 CREATE TABLE cash_advice (
@@ -35,17 +33,25 @@ CREATE TABLE cash_advice (
     facility    text NOT NULL,
     on_day      date NOT NULL,
     amount      numeric(16, 2) NOT NULL,
-    links       text[] NOT NULL,
     recorded_at timestamptz NOT NULL
 );
 CREATE INDEX cash_advice_day ON cash_advice (on_day);
-CREATE INDEX cash_advice_links ON cash_advice USING gin (links);
+
+-- By what they may meet however far apart their days are: trace numbers, and checks' numbers with their amounts.
+CREATE TABLE cash_link (
+    link        text NOT NULL,
+    side        text NOT NULL CHECK (side IN ('deposit', 'remittance')),
+    number      text NOT NULL,
+    PRIMARY KEY (link, side, number)
+);
 
 CREATE FUNCTION cash_facts_stay() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'what a bank or a payer said is never changed or removed' USING ERRCODE = 'restrict_violation';
 END $$;
 CREATE TRIGGER bank_line_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON bank_line
+    FOR EACH STATEMENT EXECUTE FUNCTION cash_facts_stay();
+CREATE TRIGGER cash_link_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON cash_link
     FOR EACH STATEMENT EXECUTE FUNCTION cash_facts_stay();
 CREATE TRIGGER cash_advice_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON cash_advice
     FOR EACH STATEMENT EXECUTE FUNCTION cash_facts_stay();

@@ -139,7 +139,7 @@ async def accept(
 async def accept_list(connection: asyncpg.Connection, item: int, number: str, *, by: str, now: datetime) -> Accepted:
     """A list that lacks much is right: it is applied, and what it lacks is out of use."""
     await registry.allow(connection, number, by=by, now=now)
-    await append(connection, [Entry(now, by, "master.list-allowed", f"md/{number}", {"item": item})])
+    await append(connection, [Entry(now, by, "master.allowed", f"md/{number}", {"item": item})])
     released = await work_items.release(connection, item, now=now, actor=by)
     return Accepted(item, number, "", "", None, tuple(released))
 

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 from tests.crash.payments import DENIED, HARBOR, KNEE, TAKEN_BACK, TODAY, Payments, usd
-from tests.crash.worlds import a_hospital
+from tests.crash.worlds import a_hospital, until
 
 from hilum.store.postgres_server import EmbeddedPostgres
 from hilum.testing.neighbours.tryton import Tryton
@@ -128,3 +128,53 @@ def test_what_is_no_interchange_is_refused_whole_and_kept(payments: Payments) ->
     assert payments.books("remittance/HHP01/EFT-9") == {}
     refused = [m for m in payments.hospital.messages() if b"EFT-9*" in m["raw"]]
     assert [m["status"] for m in refused] == ["refused", "refused"]
+
+
+def _compares(payments: Payments, minute: int) -> dict[str, int]:
+    """The clock's hourly comparison, for a moment of this test's own; what is open afterwards, by pair of books."""
+    payments.hospital.hilum("schedule", "run", "comparison_due", "--at", f"2026-01-05T00:{minute:02}")
+    case = f"compare_books/2026-01-05T00:{minute:02}"
+    until(lambda: payments.hospital.query("SELECT 1 FROM flow_case WHERE id = $1 AND state = 'done'", case))
+    rows = payments.hospital.query("SELECT books, open FROM book_comparison WHERE run = $1", case.partition("/")[2])
+    return {row["books"]: row["open"] for row in rows}
+
+
+def test_what_was_posted_agrees_with_the_ledger_and_a_stranger_on_a_revenue_account_is_found(
+    payments: Payments,
+) -> None:
+    payments.drops(PayerRemittance("EFT-20", [KNEE, TAKEN_BACK], paid_on=TODAY))
+    assert _compares(payments, 1) == {"staged-ledger": 0, "ledger-foreign": 0}
+    entry = payments.desk.posts_by_hand("1200", "1210", usd("77.00"), on=TODAY)
+    assert _compares(payments, 2)["ledger-foreign"] == 0  # It might be ours and not noted yet.
+    assert _compares(payments, 3) == {"staged-ledger": 0, "ledger-foreign": 1}
+    [found] = payments.hospital.query(
+        """SELECT w.title, w.at_risk_usd, c.detail FROM work_item w JOIN work_item_case c ON c.work_item = w.id
+            WHERE w.queue = 'revenue-control' AND w.state = 'open'"""
+    )
+    assert found["at_risk_usd"] == usd("77.00") and entry in found["detail"]
+
+
+def test_a_journal_that_the_erp_lost_is_found_by_its_number(payments: Payments) -> None:
+    payments.drops(PayerRemittance("EFT-21", [KNEE], paid_on=TODAY))
+    # As if somebody at the ERP had restored an older copy of its books.
+    payments.hospital.on_database(
+        lambda pool: pool.execute(
+            "UPDATE posting_journal SET number = 'JE-LOST' WHERE source = 'remittance/HHP01/EFT-21'"
+        )
+    )
+    assert _compares(payments, 4)["staged-ledger"] == 1
+    [found] = payments.hospital.query("SELECT what, expected FROM book_difference WHERE record LIKE '%EFT-21%'")
+    assert found == {"what": "journal JE-LOST is not in the ledger", "expected": usd("1500.00")}
+
+
+def test_billing_hears_in_which_journal_a_remittance_stands_and_why_another_does_not(payments: Payments) -> None:
+    payments.drops(PayerRemittance("EFT-22", [KNEE], paid_on=TODAY))
+    far = TODAY.replace(year=TODAY.year + 6)  # No fiscal year of the ERP goes so far.
+    payments.drops(PayerRemittance("EFT-23", [KNEE], paid_on=far))
+    notes = payments.hospital.billing_settlements
+    until(lambda: {"remittance/HHP01/EFT-22", "remittance/HHP01/EFT-23"} <= {note["source"] for note in notes()})
+    [journal] = payments.hospital.query("SELECT number FROM posting_journal WHERE source = 'remittance/HHP01/EFT-22'")
+    said = {note["source"]: (note["state"], note["said"], note["amount"]) for note in notes()}
+    assert said["remittance/HHP01/EFT-22"] == ("posted", journal["number"], "1500.00")
+    assert said["remittance/HHP01/EFT-23"] == ("refused", f"Period not open: {far:%Y-%m} and after", "1500.00")
+    assert len({note["key"] for note in notes()}) == len(notes())

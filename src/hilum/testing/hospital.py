@@ -408,6 +408,11 @@ class Hospital:
 
         return self.on_database(work)
 
+    def billing_settlements(self) -> list[dict[str, Any]]:
+        """What billing was told of postings."""
+        found: list[dict[str, Any]] = self.billing.ask("GET", "/settlements")
+        return found
+
     def messages(self) -> list[dict[str, Any]]:
         """Every stored message, ``raw`` opened."""
         return self.on_database(lambda pool: hospital_records.stored_messages(pool, self.data))

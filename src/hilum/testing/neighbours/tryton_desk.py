@@ -126,6 +126,21 @@ class Desk:
         self.press("stock.shipment.in", "receive", shipment)
         self.press("stock.shipment.in", "do", shipment)
 
+    def posts_by_hand(self, debit: str, credit: str, amount: Decimal, *, on: date) -> str:
+        """An accountant posts between two accounts by hand; the entry's number."""
+        [debited], [credited] = (self.search("account.account", [("code", "=", code)]) for code in (debit, credit))
+        [journal] = self.search("account.journal", [("type", "=", "general")])[:1]
+        entry = self.create(
+            "account.move", journal=journal, period=self._period(f"{on:%Y-%m}"), date=on,
+            lines=[["create", [
+                {"account": debited, "debit": amount, "credit": Decimal(0)},
+                {"account": credited, "debit": Decimal(0), "credit": amount},
+            ]]],
+        )  # fmt: skip
+        self.press("account.move", "post", entry)
+        [made] = self.read("account.move", [entry], ["number"])
+        return str(made["number"])
+
     def close_period(self, month: str) -> None:
         """An accountant closes a period, ``2026-03``: nothing more is posted into it."""
         self.press("account.period", "close", self._period(month))

@@ -66,7 +66,9 @@ class StagedBatch(BaseModel):
     source: str
     service_on: date
     batch: int
-    on: date = Field(description="From when on it may stand in the ledger: later than the service when it was accrued before.")
+    on: date = Field(
+        description="From when on it may stand in the ledger: later than the service when it was accrued before."
+    )
     charges: int
     amount: Decimal
     journals: tuple[StagedJournal, ...]

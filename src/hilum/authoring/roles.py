@@ -14,8 +14,16 @@ from hilum.authoring.classification import Phi
 from hilum.authoring.system import System, command, question
 from hilum.model.coverage import Coverage, CoverageInquiry, CoverageNote
 from hilum.model.identifiers import AccountNumber, ItemNumber, LocationCode
-from hilum.model.ledger import AccountBalance, CostCentreRecord, DocumentRef, Journal, JournalEntry, LedgerAccount, LedgerPosting
-from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
+from hilum.model.ledger import (
+    AccountBalance,
+    CostCentreRecord,
+    DocumentRef,
+    Journal,
+    JournalEntry,
+    LedgerAccount,
+    LedgerPosting,
+)
+from hilum.model.patient_billing import ChargeTotal, PatientAccountStatus, PatientBalance
 from hilum.model.procurement import InvoiceEntry, PurchaseOrder, Supplier, SupplierAcknowledgement, SupplierInvoice
 from hilum.model.settlement import SettlementNote
 from hilum.model.supply import ChargeableUsage, ContractPrice, InventoryPosition, Item, Movement, Replenishment, Shelf
@@ -166,6 +174,11 @@ class Billing(System):
     @question
     def account_balance(self, handle: str) -> PatientBalance | None:
         """What stands on the account, or None when there is no such handle."""
+        raise AssertionError("answered by the run")
+
+    @question
+    def charge_totals(self, day: date) -> tuple[ChargeTotal, ...]:
+        """What billing has been told of services of that day, credits taken off, by facility and plan."""
         raise AssertionError("answered by the run")
 
     @command

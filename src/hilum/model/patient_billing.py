@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.model.identifiers import AccountNumber, FacilityCode
@@ -32,3 +34,14 @@ class PatientBalance(BaseModel):
     charges: Money
     payments: Money
     balance: Money
+
+
+class ChargeTotal(BaseModel):
+    """What was charged at a facility for services of one day, credits taken off. ``payer`` is the plan, empty where none was said."""
+
+    model_config = ConfigDict(frozen=True)
+
+    facility: str
+    payer: str = ""
+    charges: int
+    amount: Decimal

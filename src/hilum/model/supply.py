@@ -111,6 +111,7 @@ class ChargeableUsage(BaseModel):
     used_at: str
     facility: FacilityCode
     department: str
+    charge: Money | None = Field(default=None, description="The price to the patient for all of it, where it is known.")
 
     @property
     def extended_cost(self) -> Money:

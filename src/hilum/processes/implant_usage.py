@@ -40,6 +40,7 @@ from hilum.model import (
     Journal,
     JournalLine,
     LocationCode,
+    Money,
     Movement,
     Replenishment,
     Shelf,
@@ -190,6 +191,7 @@ def tell_billing(price: ContractPrice, used: ImplantUsed) -> DocumentRef:
         used_at=used.used_at.isoformat(),
         facility=used.facility,
         department=used.department.value,
+        charge=Money.usd(used.charge_usd) if used.charge_usd is not None else None,
     )
     return billing.charge_usage(usage)
 

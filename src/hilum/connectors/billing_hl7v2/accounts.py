@@ -6,6 +6,7 @@ An account's number is PHI and is only ever sent in a body. What billing refuses
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from hilum.connectors.asking import exchange
 from hilum.model.identifiers import AccountNumber, FacilityCode
 from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
-from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
+from hilum.model.patient_billing import ChargeTotal, PatientAccountStatus, PatientBalance
 from hilum.model.settlement import SettlementNote
 from hilum.model.where import Nothing, Where
 from hilum.model.where_json import as_json
@@ -85,6 +86,10 @@ class BillingAccounts:
             payments=_money(found["payments"]),
             balance=_money(found["balance"]),
         )
+
+    async def charge_totals(self, day: date) -> tuple[ChargeTotal, ...]:
+        found = orjson.loads((await self._asked("GET", f"/api/charge-totals?day={day.isoformat()}")).content)
+        return tuple(ChargeTotal.model_validate(told) for told in found["totals"])
 
     async def note_settlement(self, note: SettlementNote, key: str) -> DocumentRef:
         """Billing keeps one note under each ``Idempotency-Key``. ``Refused`` when it does not take it."""

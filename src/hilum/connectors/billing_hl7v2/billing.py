@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from hilum.model.coverage import CoverageNote
 from hilum.model.identifiers import AccountNumber
 from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
-from hilum.model.patient_billing import PatientAccountStatus, PatientBalance
+from hilum.model.patient_billing import ChargeTotal, PatientAccountStatus, PatientBalance
 from hilum.model.settlement import SettlementNote
 from hilum.model.supply import ChargeableUsage
 from hilum.model.where import Where
@@ -78,6 +78,9 @@ class BillingHl7:
     async def account_balance(self, handle: str) -> PatientBalance | None:
         return await self._rest.account_balance(handle)
 
+    async def charge_totals(self, day: date) -> tuple[ChargeTotal, ...]:
+        return await self._rest.charge_totals(day)
+
     async def charge_usage(self, usage: ChargeableUsage, *, key: str) -> DocumentRef:
         """Charge a usage, or learn that it was charged; the document's number is billing's.
 
@@ -132,7 +135,9 @@ class BillingHl7:
         nameless = ["", "", "", "", "", "", "U"]
         used_at = f"{datetime.fromisoformat(usage.used_at):%Y%m%d%H%M%S%z}"
         code = [usage.charge_code, usage.description, "CDM", usage.item.value, "", "ERP"]
-        unit_cost, extended = _price(usage.unit_cost), _price(usage.extended_cost)
+        unit_cost = _price(usage.unit_cost)
+        # The price to the patient is what is charged; where nobody said it, billing has the cost to go by.
+        extended = _price(usage.charge if usage.charge is not None else usage.extended_cost)
         return build(
             [
                 ["MSH", "HILUM", usage.facility.value, *self._receiver, now, "", ["DFT", "P03", "DFT_P03"], number, "P", "2.5.1"],

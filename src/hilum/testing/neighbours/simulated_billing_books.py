@@ -29,10 +29,11 @@ CREATE TABLE IF NOT EXISTS coverage (
     account TEXT NOT NULL, authority TEXT NOT NULL, insurer TEXT NOT NULL, day TEXT NOT NULL, status TEXT NOT NULL,
     plan TEXT NOT NULL, PRIMARY KEY (account, authority, insurer, day));
 CREATE TABLE IF NOT EXISTS charge (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, usage_id TEXT NOT NULL UNIQUE, account TEXT NOT NULL,
-    authority TEXT NOT NULL, code TEXT NOT NULL, description TEXT NOT NULL, quantity INTEGER NOT NULL,
-    unit_cost TEXT NOT NULL, department TEXT NOT NULL, facility TEXT NOT NULL, at TEXT NOT NULL,
-    received INTEGER NOT NULL DEFAULT 1);
+    number INTEGER PRIMARY KEY AUTOINCREMENT, usage_id TEXT NOT NULL, kind TEXT NOT NULL, account TEXT NOT NULL,
+    authority TEXT NOT NULL, code TEXT NOT NULL, description TEXT NOT NULL, quantity NUMERIC NOT NULL,
+    unit_cost TEXT NOT NULL, amount TEXT NOT NULL, day TEXT NOT NULL, payer TEXT NOT NULL, department TEXT NOT NULL,
+    facility TEXT NOT NULL, at TEXT NOT NULL, received INTEGER NOT NULL DEFAULT 1, UNIQUE (usage_id, kind));
+CREATE INDEX IF NOT EXISTS charge_day ON charge (day);
 CREATE TABLE IF NOT EXISTS payment (
     number INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, authority TEXT NOT NULL, amount TEXT NOT NULL,
     at TEXT NOT NULL);
@@ -229,7 +230,7 @@ class BillingBooks:
         return [dict(row) for row in self._db.execute("SELECT * FROM settlement ORDER BY number")]
 
     def charge(self, message: Message) -> list[Charged]:
-        """DFT^P03: every FT1 is a charge, all or none; one whose FT1-2 is known is not charged again."""
+        """DFT^P03: every FT1 is a charge or a credit, all or none; one whose FT1-2 is known is not charged again."""
         number, authority = _account(message)
         lines = message.all("FT1")
         if not lines:
@@ -252,24 +253,36 @@ class BillingBooks:
         code = message.part(line, 7)
         if not code:
             raise Invalid("101", "the transaction code is required", "FT1", 7)
+        kind = message.part(line, 6) or "CG"
+        if kind not in ("CG", "CR"):
+            raise Invalid("102", "the transaction is neither a charge nor a credit", "FT1", 6)
+        quantity, unit_cost = _quantity(message.part(line, 10)), _amount(message.part(line, 22))
+        said = message.part(line, 11)
+        amount = Decimal(_amount(said, 11)) if said else Decimal(str(quantity)) * Decimal(unit_cost)
         given: dict[str, Any] = {
+            "kind": kind,
+            "amount": f"{-abs(amount) if kind == 'CR' else amount:.2f}",
+            "day": message.part(line, 4)[:8],
+            "payer": message.part(line, 14),
             "account": number,
             "authority": authority,
             "code": code,
-            "quantity": _quantity(message.part(line, 10)),
-            "unit_cost": _amount(message.part(line, 22)),
+            "quantity": quantity,
+            "unit_cost": unit_cost,
             "department": message.part(line, 13),
             "facility": message.get("MSH", 4),
         }
-        known = db.execute("SELECT * FROM charge WHERE usage_id = ?", (usage_id,)).fetchone()
+        known = db.execute("SELECT * FROM charge WHERE usage_id = ? AND kind = ?", (usage_id, kind)).fetchone()
         if known is not None:
             if any(known[name] != value for name, value in given.items()):
                 raise Invalid("205", "the transaction id was used for another charge", "FT1", 2)
-            db.execute("UPDATE charge SET received = received + 1 WHERE usage_id = ?", (usage_id,))
+            db.execute("UPDATE charge SET received = received + 1 WHERE number = ?", (known["number"],))
             return Charged(_number(known["number"]), usage_id, True)
         row = db.execute(
-            """INSERT INTO charge (usage_id, account, authority, code, description, quantity, unit_cost, department, facility, at)
-               VALUES (:usage_id, :account, :authority, :code, :description, :quantity, :unit_cost, :department, :facility, :at)
+            """INSERT INTO charge (usage_id, kind, account, authority, code, description, quantity, unit_cost, amount, day, payer,
+                                   department, facility, at)
+               VALUES (:usage_id, :kind, :account, :authority, :code, :description, :quantity, :unit_cost, :amount, :day, :payer,
+                       :department, :facility, :at)
                RETURNING number""",
             {
                 "usage_id": usage_id,
@@ -315,11 +328,22 @@ class BillingBooks:
             return None
         charges = payments = Decimal("0.00")
         for of in self._merged_into(account["number"], account["authority"]):
-            charged = self._db.execute("SELECT quantity, unit_cost FROM charge WHERE account = ? AND authority = ?", of)
+            charged = self._db.execute("SELECT amount FROM charge WHERE account = ? AND authority = ?", of)
             paid = self._db.execute("SELECT amount FROM payment WHERE account = ? AND authority = ?", of)
-            charges += sum((row["quantity"] * Decimal(row["unit_cost"]) for row in charged), Decimal("0.00"))
+            charges += sum((Decimal(row["amount"]) for row in charged), Decimal("0.00"))
             payments += sum((Decimal(row["amount"]) for row in paid), Decimal("0.00"))
         return {**account, "charges": str(charges), "payments": str(payments), "balance": str(charges - payments)}
+
+    def charge_totals(self, day: str) -> list[dict[str, Any]]:
+        """What was charged for services of a day (YYYYMMDD), credits taken off: by facility and plan."""
+        totals: dict[tuple[str, str], tuple[int, Decimal]] = {}
+        for row in self._db.execute("SELECT facility, payer, amount FROM charge WHERE day = ?", (day,)):
+            count, amount = totals.get((row["facility"], row["payer"]), (0, Decimal("0.00")))
+            totals[row["facility"], row["payer"]] = count + 1, amount + Decimal(row["amount"])
+        return [
+            {"facility": facility, "payer": payer, "charges": count, "amount": str(amount)}
+            for (facility, payer), (count, amount) in sorted(totals.items())
+        ]
 
     def _merged_into(self, number: str, authority: str) -> list[tuple[str, str]]:
         """The account and all that were merged into it, chains included."""
@@ -377,19 +401,23 @@ def _instant(message: Message) -> str:
         return text
 
 
-def _quantity(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise Invalid("102", "the quantity is not a whole number above zero", "FT1", 10)
-    return int(text)
+def _quantity(text: str) -> int | float:
+    try:
+        quantity = Decimal(text)
+    except InvalidOperation:
+        quantity = Decimal(0)
+    if not quantity.is_finite() or quantity <= 0:
+        raise Invalid("102", "the quantity is not a number above zero", "FT1", 10)
+    return int(quantity) if quantity == int(quantity) else float(quantity)
 
 
-def _amount(text: str) -> str:
+def _amount(text: str, field: int = 22) -> str:
     if not text:
         return "0"
     try:
         return f"{Decimal(text):.2f}"
     except InvalidOperation:
-        raise Invalid("102", "the unit cost is not a number", "FT1", 22) from None
+        raise Invalid("102", "the amount is not a number", "FT1", field) from None
 
 
 def _number(number: int) -> str:

@@ -5,6 +5,7 @@ POST /api/accounts/search          {filter, limit, after} -> {accounts, next} (s
 GET  /api/accounts/{handle}        the account, with an ETag
 GET  /api/accounts/{handle}/balance   charges, payments, balance, with an ETag
 POST /api/accounts/{handle}/payments  {amount}: somebody paid
+GET  /api/charge-totals?day=2026-03-02   charges less credits of a service day by facility and plan
 POST /api/settlements              news of a posting, kept once under its Idempotency-Key -> {number}
 """
 
@@ -13,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -61,6 +63,7 @@ class BillingRest:
             ("GET", "/api/accounts/{handle}", self._account),
             ("GET", "/api/accounts/{handle}/balance", self._balance),
             ("POST", "/api/accounts/{handle}/payments", self._pay),
+            ("GET", "/api/charge-totals", self._charge_totals),
             ("POST", "/api/settlements", self._settle),
         ]
         return [Route(path, self._guarded(door), methods=[method]) for method, path, door in doors]
@@ -72,7 +75,7 @@ class BillingRest:
                 return _problem(401, "token", "A valid bearer token is needed")
             try:
                 return await door(request)
-            except (ValidationError, orjson.JSONDecodeError, BadFilter):
+            except (ValueError, BadFilter):
                 return _problem(422, "invalid", "The request does not have the agreed form")
 
         return guarded
@@ -86,6 +89,10 @@ class BillingRest:
 
     async def _account(self, request: Request) -> Response:
         return _one(request, self._books.by_handle(request.path_params["handle"]))
+
+    async def _charge_totals(self, request: Request) -> Response:
+        day = date.fromisoformat(request.query_params.get("day", ""))
+        return _json({"totals": self._books.charge_totals(f"{day:%Y%m%d}")})
 
     async def _balance(self, request: Request) -> Response:
         return _one(request, self._books.balance(request.path_params["handle"]))

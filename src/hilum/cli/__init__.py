@@ -11,6 +11,7 @@ from hilum.cli.acknowledge import ack
 from hilum.cli.api import api_app
 from hilum.cli.audit import audit_app
 from hilum.cli.break_glass import break_glass_app
+from hilum.cli.charges import charges_app
 from hilum.cli.check import check_command
 from hilum.cli.convert import convert
 from hilum.cli.crosswalk import crosswalk_app
@@ -55,6 +56,7 @@ def application(
     app.add_typer(queue_app, name="queue")
     app.command()(release)
     app.add_typer(replay_app, name="replay")
+    app.add_typer(charges_app, name="charges")
     app.add_typer(audit_app, name="audit")
     app.add_typer(evidence_app, name="evidence")
     app.add_typer(hold_app, name="hold")

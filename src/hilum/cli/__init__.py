@@ -13,9 +13,12 @@ from hilum.cli.audit import audit_app
 from hilum.cli.break_glass import break_glass_app
 from hilum.cli.charges import charges_app
 from hilum.cli.check import check_command
+from hilum.cli.claim import claim_app
+from hilum.cli.close import close_app
 from hilum.cli.convert import convert
 from hilum.cli.crosswalk import crosswalk_app
 from hilum.cli.demo import demo
+from hilum.cli.denials import denials_app
 from hilum.cli.evidence import evidence_app
 from hilum.cli.files import files
 from hilum.cli.keys import keys_app
@@ -57,6 +60,8 @@ def application(
     app.command()(release)
     app.add_typer(replay_app, name="replay")
     app.add_typer(charges_app, name="charges")
+    app.add_typer(claim_app, name="claim")
+    app.add_typer(denials_app, name="denials")
     app.add_typer(audit_app, name="audit")
     app.add_typer(evidence_app, name="evidence")
     app.add_typer(hold_app, name="hold")
@@ -71,6 +76,7 @@ def application(
     app.add_typer(crosswalk_app, name="crosswalk")
     app.add_typer(master_app, name="master")
     app.add_typer(schedule_app, name="schedule")
+    app.add_typer(close_app, name="close")
     app.command("reconcile")(reconcile)
     app.command("contract-test")(contract_test)
     return app

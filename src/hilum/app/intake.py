@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from hilum.app.doors import http_door, refuse_exposed
 from hilum.app.folders import watch_folders
 from hilum.app.sealing import protection_of
-from hilum.app.sftp import visit_partners
+from hilum.app.sftp import serve_partners, visit_partners
 from hilum.app.told import Serve, now, ready
 from hilum.authoring.estate import Estate, MllpListen, WebhookListen
 from hilum.gateway.addresses import counted_as
@@ -78,6 +78,9 @@ async def serve_intake(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     visited, visits = visit_partners(told, estate, pool, intake, reader, channels, protection)
     addresses.update(visited)
     closing += visits
+    pushed, served = await serve_partners(told, estate, pool, intake, reader, channels)
+    addresses.update(pushed)
+    closing += served
     for place, address in addresses.items():
         system, _, transport = place.partition("/")
         await channels.declare(system, transport, address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -32,8 +33,13 @@ from hilum.security.secrets import SecretUnusable, resolve_secret
 if TYPE_CHECKING:
     import asyncssh
 
+log = logging.getLogger(__name__)
+
 TRANSPORT = "sftp"
 LOCAL_POLL_SECONDS = 1.0
+SETTLE_SECONDS = 3.0
+HOST_KEY = "sftp/host_key"
+MOST_BACKOFF_SECONDS = 60.0
 
 Closing = list[Callable[[], Awaitable[None]]]
 
@@ -135,9 +141,11 @@ def _visit(
         moment=time.monotonic,
         point=point,
     )  # fmt: skip
+    failed = 0
     alarms = PartnerAlarms(pool, system, listen.queue, estate.queues.get(listen.queue, ""), clock=now)
 
     async def visit() -> int:
+        nonlocal failed
         try:
             found = await visits.run_once()
         except (HostKeyRefused, LoginRefused, EgressRefused, KeyUnusable, SecretUnusable) as refused:
@@ -145,7 +153,12 @@ def _visit(
             return 0  # Only a person can change this: it is looked at again on the next visit.
         except NotReached as away:
             await alarms.away(away.reason)
+            failed += 1
+            log.warning("the SFTP server of %s was not reached: %s", system, away.reason)
+            # Whoever is down is not knocked at more and more often, however short the time between visits is.
+            await asyncio.sleep(min(0.1 * 2.0 ** min(failed, 10), MOST_BACKOFF_SECONDS))
             return 0
+        failed = 0
         await alarms.reached()
         return found
 
@@ -155,10 +168,10 @@ def _visit(
     return [_ender(fetching), watching(f"fetched files of {system}", drop, LOCAL_POLL_SECONDS)]
 
 
-def local_folder(limits: FileLimits, path: str) -> FolderListen:
+def local_folder(limits: FileLimits, path: str, *, settle_seconds: float = 0) -> FolderListen:
     """The watched folder behind a door of files. What lies there is whole: it came under its name in one step."""
     return FolderListen(
-        path=path, settle_seconds=0, max_file_bytes=limits.max_file_bytes, max_message_bytes=limits.max_message_bytes,
+        path=path, settle_seconds=settle_seconds, max_file_bytes=limits.max_file_bytes, max_message_bytes=limits.max_message_bytes,
         max_messages=limits.max_messages, archives=limits.archives, type_field=limits.type_field,
     )  # fmt: skip
 
@@ -170,6 +183,47 @@ def _ender(task: asyncio.Task[None]) -> Callable[[], Awaitable[None]]:
             await task
 
     return close
+
+
+async def serve_partners(
+    told: Serve, estate: Estate, pool: asyncpg.Pool, intake: Intake, reader: Reader, channels: Channels
+) -> tuple[dict[str, str], Closing]:
+    """Open our SFTP server when a system has ``[listen.sftp_account]``: addresses with its fingerprint, and how it is closed."""
+    accounts = {name: spec.listen.sftp_account for name, spec in estate.systems.items() if spec.listen.sftp_account}
+    if not accounts:
+        return {}, []
+    try:
+        from hilum.transports.sftp import Account, HomeLimits, ServerLimits, SftpServer, host_key
+    except ImportError:
+        raise SftpMissing from None
+    closing: Closing = []
+    made = {}
+    for system, account in accounts.items():
+        # Some clients look at what they put down before they leave: it lies there for a moment.
+        folder = local_folder(account, f"sftp/{system}/home/inbox", settle_seconds=SETTLE_SECONDS)
+        door = FolderDoor(pool, intake, reader, system, type_field=account.type_field, transport=TRANSPORT)
+        drop = dropped(told, estate, system, folder, door, channels, pool, transport=TRANSPORT)
+        closing.append(watching(f"files pushed by {system}", drop, account.poll_seconds))
+
+        def came(size_bytes: int, system: str = system) -> None:
+            log.info("%s pushed a file of %d bytes", system, size_bytes)
+
+        limits = HomeLimits(account.max_file_bytes, account.max_files)
+        made[account.user] = Account(account.user, account.keys, home_of(system, told.data), limits, came)
+    spec = estate.sftp_server
+    server = SftpServer(
+        made,
+        host_key(told.data / HOST_KEY),
+        ServerLimits(
+            spec.max_connections, spec.max_connections_by_account, spec.login_attempts, spec.login_timeout_seconds,
+            spec.idle_timeout_seconds,
+        ),
+        refused=lambda what: log.warning("the SFTP server refused a connection: too many %s", what),
+    )  # fmt: skip
+    port = await server.start(spec.host, spec.port)
+    log.info("the SFTP server listens on %s:%d; its host key is %s", spec.host, port, server.fingerprint)
+    where = f"sftp://{spec.host}:{port} ({server.fingerprint})"
+    return {f"{system}/{TRANSPORT}": where for system in accounts}, [server.stop, *closing]
 
 
 def home_of(system: str, data: Path) -> Path:

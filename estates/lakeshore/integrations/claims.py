@@ -24,6 +24,7 @@ from hilum.processes.patient_to_cash.claims import (
     claims_submitted,
     claims_told,
 )
+from hilum.processes.patient_to_cash.write_offs import write_off
 
 billing = System("billing")
 clearinghouse = System("clearinghouse")
@@ -33,7 +34,7 @@ clearinghouse = System("clearinghouse")
 with (Path(__file__).parents[1] / "tables" / "payee_to_facility.csv").open(newline="", encoding="utf-8") as table:
     PROVIDERS = {row["code"]: row["target"] for row in csv.DictReader(table) if not row["valid_to"]}
 
-__all__ = ["age_claims", "take_acknowledgement", "take_answers", "take_status", "watch_claims"]
+__all__ = ["age_claims", "take_acknowledgement", "take_answers", "take_status", "watch_claims", "write_off"]
 
 
 @mapping(source=billing, message="837")

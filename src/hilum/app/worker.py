@@ -24,6 +24,7 @@ from hilum.audit.signing import Signer
 from hilum.authoring.estate import Estate
 from hilum.processes.evidence_requests import EvidenceClerk
 from hilum.processes.patient_access.clerk import RegisterClerk
+from hilum.processes.patient_to_cash.denial_clerk import DenialClerk
 from hilum.processes.settlement_clerk import SettlementClerk
 from hilum.runtime import stewardship
 from hilum.runtime.allowances import Leases
@@ -106,6 +107,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
             "schedules": (timekeeper.run_once, 2.0),
             "settlements": (settlements.run_once, 2.0),
             "master data": (stewardship.Watch(pool, estate, clock=now).run_once, 5.0),
+            "denial decisions": (DenialClerk(pool, estate, clock_intake, clock=now).run_once, 2.0),
             "evidence by calendar": (clerk.ask_by_calendar, 3600.0),
         },
     )  # fmt: skip

@@ -176,3 +176,4 @@ class DenialToDecide(_Part):
     reason: str
     amount: Decimal
     on: date
+    limit_usd: Decimal = Field(description="Up to so many dollars it is given up without asking anybody.")

@@ -100,7 +100,7 @@ class ClaimsDesk:
 
     async def denial(self, number: int) -> DenialToDecide | None:
         async with self._pool.acquire() as connection:
-            return await denials.to_decide(connection, number)
+            return await denials.to_decide(connection, number, self._tables().limit)
 
     async def written_off(self, number: int, decision: str, posted: bool, *, key: str) -> Booked:
         now = self._clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from hilum.model.where import Where
 from hilum.store.where_sql import platform_columns, sql_condition
 
 RESUBMIT, WRITE_OFF, WRITTEN_OFF, REFUSED = "resubmit", "write_off", "written_off", "refused"
-COLUMNS = platform_columns(facility="nullif(facility, '')", kind="'Denial'")
+COLUMNS = platform_columns(facility="nullif(facility, '')", queue="'denials'")
 """What policies may ask of a denial, and where it stands in the table."""
 _SHOWN = """number, state, facility, payer, payer_class, group_code, reason, remarks, amount, on_day, due_on, cause"""
 
@@ -82,6 +82,7 @@ class Decision:
     facility: str
     payer: str
     amount: Decimal
+    at: datetime
 
 
 async def listed(
@@ -119,13 +120,17 @@ async def of_claim(connection: asyncpg.Connection, claim: str) -> list[DenialLin
     return [_line(row) for row in rows]
 
 
-async def to_decide(connection: asyncpg.Connection, number: int) -> DenialToDecide | None:
+async def to_decide(
+    connection: asyncpg.Connection, number: int, limit: Callable[[str], Decimal]
+) -> DenialToDecide | None:
+    """A denial as the flow of its decision needs it; ``limit`` says of a facility what is given up without asking."""
     row = await connection.fetchrow(f"SELECT {_SHOWN} FROM denial WHERE number = $1", number)
     if row is None:
         return None
     return DenialToDecide(
         number=row["number"], state=row["state"], facility=row["facility"], payer=row["payer"],
         payer_class=row["payer_class"], group=row["group_code"], reason=row["reason"], amount=row["amount"], on=row["on_day"],
+        limit_usd=limit(row["facility"]),
     )  # fmt: skip
 
 
@@ -162,7 +167,16 @@ async def decide(
     if kind == WRITE_OFF:
         await connection.execute("SELECT pg_notify('hilum_denials', '')")
     return Decision(
-        made["decision"], number, kind, made["reference"], reason, actor, row["facility"], row["payer"], row["amount"]
+        made["decision"],
+        number,
+        kind,
+        made["reference"],
+        reason,
+        actor,
+        row["facility"],
+        row["payer"],
+        row["amount"],
+        now,
     )
 
 
@@ -184,7 +198,7 @@ async def note_outcome(
 async def untaken(connection: asyncpg.Connection, *, limit: int = 100) -> Sequence[Decision]:
     """Write-offs that no event was made of yet, the oldest first."""
     rows = await connection.fetch(
-        """SELECT x.decision, x.denial, x.kind, x.reference, x.reason, x.actor, d.facility, d.payer, d.amount
+        """SELECT x.decision, x.denial, x.kind, x.reference, x.reason, x.actor, d.facility, d.payer, d.amount, x.at
              FROM denial_decision x JOIN denial d ON d.number = x.denial
             WHERE x.kind = 'write_off' AND NOT EXISTS (SELECT 1 FROM denial_taken t WHERE t.decision = x.decision)
             ORDER BY x.decision LIMIT $1""",

@@ -6,17 +6,19 @@ from datetime import timedelta
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
-from hilum.authoring import Hl7, Moment, System, collect, feed, mapping, schedule
+from hilum.authoring import Hl7, Moment, System, Table, collect, feed, mapping, schedule
 from hilum.authoring.revenue import RevenueBooks
 from hilum.formats.hl7v2 import build
 from hilum.model.charge import Charge
 from hilum.model.identifiers import FacilityCode
 from hilum.processes.implant_usage import ImplantUsed
+from hilum.processes.patient_to_cash.charge_files import charges_of_table
 from hilum.processes.patient_to_cash.charge_messages import charge_lines, charge_recorded
 from hilum.processes.patient_to_cash.charge_posting import ChargesDue, PeriodEnding, accrue_period, post_charges
 from hilum.processes.patient_to_cash.charges import CREDIT, ChargeRecorded, charge_of, place_of_charge
 
 ehr = System("ehr")
+lab = System("lab")
 billing = System("billing")
 revenue = RevenueBooks("revenue")
 
@@ -34,6 +36,12 @@ def account_opened_with_charges(message: Hl7) -> list[ChargeRecorded]:
 @mapping(source=ehr, message="BAR^P05")
 def account_updated_with_charges(message: Hl7) -> list[ChargeRecorded]:
     return _charges(message)
+
+
+@mapping(source=lab, message="table")
+def charge_file_read(message: Table) -> list[ChargeRecorded]:
+    """The laboratory's day in one file."""
+    return list(charges_of_table(message, recorded_by=lab.name))
 
 
 def _charges(message: Hl7) -> list[ChargeRecorded]:

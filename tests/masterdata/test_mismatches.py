@@ -32,7 +32,9 @@ FACILITIES = {"ST-MARY": "St. Mary Medical Center", "HARBOR-VIEW": "Harbor View 
 
 
 def crosswalk(name: str, **more: Any) -> CrosswalkSpec:
-    return CrosswalkSpec.model_validate({"name": name, "file": "t.csv", "from": "ehr", "to": "erp", "owner": "finance", **more})
+    return CrosswalkSpec.model_validate(
+        {"name": name, "file": "t.csv", "from": "ehr", "to": "erp", "owner": "finance", **more}
+    )
 
 
 COST = crosswalk("department_to_cost_centre", codes="department", means="cost_centre", complete=True)
@@ -47,7 +49,9 @@ def entry(code: str, target: str, facility: str = "", crosswalk: str = COST.name
 
 def has(object: str, code: str, name: str = "", facility: str = "", at: datetime = LONG_AGO, **more: Any) -> Version:
     record = ToldRecord(object=object, code=code, name=name or None, facility=facility, **more)
-    return registry._version(Telling(number="n", system=SPECS[object].owner_system, said_at=at, records=(record,)), record)
+    return registry._version(
+        Telling(number="n", system=SPECS[object].owner_system, said_at=at, records=(record,)), record
+    )
 
 
 CENTRES = [
@@ -80,7 +84,12 @@ def test_before_an_owner_said_anything_nothing_is_unknown() -> None:
 
 def test_a_department_without_cost_centre_is_found_with_what_it_probably_means() -> None:
     [found] = look(*CENTRES, has("department", "EYE", "Eye Surgery", "HARBOR-VIEW"))
-    assert (found.kind, found.code, found.facility, found.queue) == ("code_missing", "EYE", "HARBOR-VIEW", "departments")
+    assert (found.kind, found.code, found.facility, found.queue) == (
+        "code_missing",
+        "EYE",
+        "HARBOR-VIEW",
+        "departments",
+    )
     assert found.from_day == TODAY and "It stops postings of HARBOR-VIEW" in found.why
     assert found.proposal is not None and found.proposal.target == "CC-EYE"
 
@@ -106,7 +115,10 @@ def test_a_department_that_opens_next_week_is_found_today() -> None:
 
 
 def test_a_department_out_of_use_needs_no_entry() -> None:
-    assert look(*CENTRES, has("department", "OLD"), has("department", "OLD", action="ended", at=NOON - timedelta(days=1))) == []
+    assert (
+        look(*CENTRES, has("department", "OLD"), has("department", "OLD", action="ended", at=NOON - timedelta(days=1)))
+        == []
+    )
 
 
 def test_a_target_that_its_owner_does_not_know() -> None:
@@ -148,7 +160,9 @@ def test_another_entry_from_that_day_on_mends_it() -> None:
     successor = entry("EYE", "CC-GEN", valid_from=TODAY + timedelta(days=10), origin="steward")
     assert look(*CENTRES, ends, entries=[entry("EYE", "CC-EYE"), successor]) == []
     late = entry("EYE", "CC-GEN", valid_from=TODAY + timedelta(days=11), origin="steward")
-    assert [m.from_day for m in look(*CENTRES, ends, entries=[entry("EYE", "CC-EYE"), late])] == [TODAY + timedelta(days=10)]
+    assert [m.from_day for m in look(*CENTRES, ends, entries=[entry("EYE", "CC-EYE"), late])] == [
+        TODAY + timedelta(days=10)
+    ]
 
 
 def test_an_entry_that_ends_with_none_to_follow() -> None:
@@ -192,7 +206,12 @@ def test_a_payee_is_of_the_facility_that_its_record_is_of() -> None:
 
 def test_two_codes_of_one_place_to_one_target_where_each_needs_its_own() -> None:
     spec = crosswalk(COST.name, codes="department", means="cost_centre", one_to_one=True)
-    entries = [entry("EYE", "CC-EYE"), entry("OPH", "CC-EYE"), entry("EYE", "CC-GEN", "ST-MARY"), entry("OR", "CC-ORTHO")]
+    entries = [
+        entry("EYE", "CC-EYE"),
+        entry("OPH", "CC-EYE"),
+        entry("EYE", "CC-GEN", "ST-MARY"),
+        entry("OR", "CC-ORTHO"),
+    ]
     [found] = look(*CENTRES, entries=entries, crosswalks=[spec])
     assert (found.kind, found.code) == ("shared_target", "CC-EYE") and "EYE, OPH lead to CC-EYE" in found.why
 
@@ -220,7 +239,10 @@ def test_an_account_that_closes_is_found_before_a_posting_breaks() -> None:
     [found] = look(*CHART, ends, new, crosswalks=[], rules=RULES, unposted={"1050": Decimal("75.00")})
     assert (found.kind, found.subject, found.code) == ("rule_unpostable", "posting_rules", "1050")
     assert found.from_day == date(2026, 12, 1) and found.at_risk_usd == Decimal("75.00")
-    assert "needed by the posting rules PAY" in found.why and "stop postings of all facilities from 2026-12-01 on" in found.why
+    assert (
+        "needed by the posting rules PAY" in found.why
+        and "stop postings of all facilities from 2026-12-01 on" in found.why
+    )
     assert found.proposal is not None and found.proposal.target == "1055"
 
 

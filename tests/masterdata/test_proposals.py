@@ -62,7 +62,9 @@ def test_what_is_proposed(name: str) -> None:
     if expected is None:
         assert found is None
     else:
-        assert found is not None and found.target == expected[0] and found.score >= Decimal(expected[1]) and found.reason
+        assert (
+            found is not None and found.target == expected[0] and found.score >= Decimal(expected[1]) and found.reason
+        )
 
 
 def test_a_record_that_names_its_facility_is_certain() -> None:

@@ -87,7 +87,9 @@ class Office:
 
     def entries(self) -> list[tuple[str, str, str, str]]:
         rows = self.on(
-            lambda c: c.fetch("SELECT code, target, facility, changed_by FROM hilum.crosswalk_entry WHERE origin = 'steward'")
+            lambda c: c.fetch(
+                "SELECT code, target, facility, changed_by FROM hilum.crosswalk_entry WHERE origin = 'steward'"
+            )
         )
         return [tuple(row) for row in rows]
 
@@ -115,16 +117,28 @@ def an_estate(root: Path) -> Estate:
         "cost": "OR,CC-ORTHO,,,", "class": "HHP01,commercial,,,", "payee": "1234567893,ST-MARY,,,",
     }.items():  # fmt: skip
         (tables / f"{name}.csv").write_text(f"code,target,facility,valid_from,valid_to\n{rows}\n")
-    estate = Estate(root, "office", time_zone="America/Chicago", facilities={"ST-MARY": "St. Mary", "HARBOR-VIEW": "Harbor View"})
+    estate = Estate(
+        root, "office", time_zone="America/Chicago", facilities={"ST-MARY": "St. Mary", "HARBOR-VIEW": "Harbor View"}
+    )
     for name, file, more in (
         ("department_to_cost_centre", "cost", {"codes": "department", "means": "cost_centre", "complete": True}),
         ("payer_to_class", "class", {"codes": "payer", "waits": ["UnknownPayer"], "waits_named": True}),
-        ("payee_to_facility", "payee", {"codes": "provider", "means": "facility", "waits": ["UnknownPayee"], "two_people": True}),
+        (
+            "payee_to_facility",
+            "payee",
+            {"codes": "provider", "means": "facility", "waits": ["UnknownPayee"], "two_people": True},
+        ),
     ):
         estate.crosswalks[name] = CrosswalkSpec.model_validate(
             {"name": name, "file": f"tables/{file}.csv", "from": "ehr", "to": "erp", "owner": "finance", **more}
         )
-    for name, system in {"department": "ehr", "cost_centre": "erp", "payer": "ehr", "provider": "ehr", "ledger_account": "erp"}.items():
+    for name, system in {
+        "department": "ehr",
+        "cost_centre": "erp",
+        "payer": "ehr",
+        "provider": "ehr",
+        "ledger_account": "erp",
+    }.items():
         estate.master[name] = MasterSpec(name=name, owner_system=system, owner="finance", queue="master-data")
     return estate
 

@@ -61,6 +61,8 @@ DECIDED = {
     "denials list": "",
     "denials summary": "",
     "denials decide": "1 write-off --reason late",
+    "cash status": "",
+    "cash list": "",
     "queue list": "",
     "queue all": "",
     "queue show": "1",

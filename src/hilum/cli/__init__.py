@@ -11,6 +11,7 @@ from hilum.cli.acknowledge import ack
 from hilum.cli.api import api_app
 from hilum.cli.audit import audit_app
 from hilum.cli.break_glass import break_glass_app
+from hilum.cli.cash import cash_app
 from hilum.cli.charges import charges_app
 from hilum.cli.check import check_command
 from hilum.cli.claim import claim_app
@@ -77,6 +78,7 @@ def application(
     app.add_typer(master_app, name="master")
     app.add_typer(schedule_app, name="schedule")
     app.add_typer(close_app, name="close")
+    app.add_typer(cash_app, name="cash")
     app.command("reconcile")(reconcile)
     app.command("contract-test")(contract_test)
     return app

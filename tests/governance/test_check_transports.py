@@ -69,16 +69,16 @@ BROKEN = {
         changed(STOCK, 'type_field = "type"', 'type_field = "type"\nprevious_secret = "whsec_abc"'), STOCK, "a secret in plain text",
     ),
     "a feed out of its region": (
-        both(added("estate.toml", '\n[residency]\nphi = ["us"]\n'), ELSEWHERE), "integrations/theatre.py", "carries PatientRegistered to billing, which is in eu: phi stays in us",
+        both(added("estate.toml", '\n[residency]\nphi = ["us"]\n'), ELSEWHERE), "integrations/access.py", "carries PatientRegistered to billing, which is in eu: phi stays in us",
     ),
     "a flow out of its region": (
         both(added("estate.toml", '\n[residency]\nphi = ["us"]\n'), ELSEWHERE), "hilum.processes.implant_usage", "carries ImplantUsed to billing",
     ),
     "a system without region": (
-        both(added("estate.toml", '\n[residency]\nphi = ["us"]\n'), changed(BILLING, 'region = "us"\n', "")), "integrations/theatre.py", "says no region",
+        both(added("estate.toml", '\n[residency]\nphi = ["us"]\n'), changed(BILLING, 'region = "us"\n', "")), "integrations/access.py", "says no region",
     ),
     "one facility's own rule": (
-        added("estate.toml", '\n[facilities.HARBOR-VIEW.residency]\nphi = ["ca"]\n'), "integrations/theatre.py", "phi of HARBOR-VIEW stays in ca",
+        added("estate.toml", '\n[facilities.HARBOR-VIEW.residency]\nphi = ["ca"]\n'), "integrations/access.py", "phi of HARBOR-VIEW stays in ca",
     ),
     "a class that is none": (added("estate.toml", '\n[residency]\nsecret = ["us"]\n'), "estate.toml", "residency"),
 }  # fmt: skip

@@ -18,6 +18,8 @@ billing = Billing("billing")
 billing_api = Api("billing")
 
 AccountState = Literal["provisional", "open", "discharged"]
+# Version 1 promises these three words. Whoever reads it knows an account that is not open yet, one that is, and one that is no more.
+_IN_WORDS_OF_VERSION_1 = {"expected": "provisional", "cancelled": "discharged", "merged": "discharged"}
 
 
 class BillingAccount(Contract, version=1, owner="revenue-cycle"):
@@ -120,7 +122,7 @@ def account_told(found: PatientAccountStatus) -> BillingAccount:
             "account": found.account.value,
             "account_authority": found.account.authority,
             "facility": found.facility.value if found.facility is not None else None,
-            "status": found.status,
+            "status": _IN_WORDS_OF_VERSION_1.get(found.status, found.status),
         }
     )
 

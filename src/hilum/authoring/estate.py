@@ -64,6 +64,11 @@ class Listen(BaseModel):
     sftp: SftpListen | None = None
     sftp_account: SftpAccount | None = None
 
+    @property
+    def files(self) -> FolderListen | SftpListen | SftpAccount | None:
+        """A door by which files come; None when there is none."""
+        return next((door for door in (self.folder, self.sftp, self.sftp_account) if door is not None), None)
+
 
 class Policy(BaseModel):
     """How a system is spoken to when it is slow, busy or away."""

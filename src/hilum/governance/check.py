@@ -28,6 +28,7 @@ from hilum.governance.rules.residency import residency_problems
 from hilum.governance.rules.schedules import schedule_problems
 from hilum.governance.rules.secrecy import secrecy_problems
 from hilum.governance.rules.systems import system_problems
+from hilum.governance.rules.transfers import transfer_problems
 from hilum.governance.rules.transports import transport_problems
 
 
@@ -100,6 +101,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from _time_zone(loaded)
     yield from system_problems(loaded, reached, known_connectors)
     yield from transport_problems(loaded)
+    yield from transfer_problems(loaded)
     yield from residency_problems(loaded)
     yield from contract_problems(loaded)
     yield from api_problems(loaded)

@@ -314,7 +314,7 @@ class Reader:
             return self.fact(system, kind, raw, transport, peer)
         spec = self._estate.systems.get(system)
         if spec is not None and raw.lstrip()[:1] == b"{":
-            of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.folder
+            of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.files
             if of_json is not None:
                 return self.json(system, transport, peer, raw, of_json.type_field)
         if x12.recognise(raw):

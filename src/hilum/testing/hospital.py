@@ -35,7 +35,7 @@ from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
 from hilum.store.pool import open_pool
 from hilum.testing import hospital_records
 from hilum.testing.hospital_messages import account_message, charge_message, procedure_message
-from hilum.testing.hospital_site import connections, locations, make_secrets
+from hilum.testing.hospital_site import connections, locations, make_secrets, nothing_expected
 from hilum.testing.neighbours.launch import SimulatedEhr, simulated_billing, simulated_inventory, simulated_payer
 from hilum.testing.neighbours.process import Neighbour
 
@@ -450,10 +450,14 @@ class Hospital:
                 "url": f"mllp://127.0.0.1:{self.billing.ports['mllp-port']}",
                 "rest": self.billing.url,
             },
-            "payer": {"url": f"http://127.0.0.1:{self._ports['payer']}/270"},
+            "payer": {
+                "url": f"http://127.0.0.1:{self._ports['payer']}/270",
+                "status_url": f"http://127.0.0.1:{self._ports['payer']}/276",
+            },
         }
         text = f"[systems.ehr.listen.mllp]\nport = {self._ports['mllp']}\n"
         place = self.directory / "overlay.toml"
+        text += nothing_expected(self._estate)
         place.write_text(text + connections(self._estate, connect, self._policy))
         return place
 

@@ -81,7 +81,7 @@ def _door(loaded: Loaded, mapping: Mapping[Any], shape: Shape, where: str) -> It
                 f"The mapping {mapping.name} takes {mapping.message!r}, which is no HL7 v2 message type.",
                 "Write message code and trigger event as in MSH-9: `DFT^P03`.",
             )
-        if spec.listen.mllp is None and spec.listen.folder is None:
+        if spec.listen.mllp is None and spec.listen.files is None:
             yield EstateProblem(
                 loaded.places.toml(file, "listen"),
                 f"Nothing brings {mapping.message} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
@@ -94,11 +94,11 @@ def _door(loaded: Loaded, mapping: Mapping[Any], shape: Shape, where: str) -> It
                 f"The mapping {mapping.name} takes {mapping.message!r}, which is no X12 transaction set.",
                 "Write the set's number as in ST01: `835`.",
             )
-        if spec.listen.folder is None:
+        if spec.listen.files is None and not (spec.listen.webhook is not None and spec.listen.webhook.x12):
             yield EstateProblem(
                 loaded.places.toml(file, "listen"),
                 f"Nothing brings {mapping.message} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
-                "Write [listen.folder] with a path.",
+                "Write [listen.folder] with a path, [listen.sftp], or `x12 = true` in [listen.webhook].",
             )
     elif issubclass(shape, Bai2 | Table):
         called = BAI2 if issubclass(shape, Bai2) else TABLE
@@ -108,13 +108,13 @@ def _door(loaded: Loaded, mapping: Mapping[Any], shape: Shape, where: str) -> It
                 f"The mapping {mapping.name} takes {mapping.message!r}; such files are called {called!r}.",
                 f'Write message="{called}".',
             )
-        if spec.listen.folder is None:
+        if spec.listen.files is None:
             yield EstateProblem(
                 loaded.places.toml(file, "listen"),
                 f"Nothing brings {mapping.message} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
                 "Write [listen.folder] with a path.",
             )
-    elif spec.listen.webhook is None and spec.listen.folder is None:
+    elif spec.listen.webhook is None and spec.listen.files is None:
         yield EstateProblem(
             loaded.places.toml(file, "listen"),
             f"Nothing brings {mapping.message!r} from {mapping.source.name} to the mapping {mapping.name} ({where}).",
@@ -162,7 +162,7 @@ def _comes_by(loaded: Loaded, mapping: Mapping[Any], shape: Shape, sample: Sampl
     elif issubclass(shape, Bai2 | Table):
         kind = mapping.message
     else:
-        of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.folder
+        of_json = spec.listen.webhook if spec.listen.webhook is not None else spec.listen.files
         if of_json is not None:
             kind = json.loads(sample.file.read_bytes()).get(of_json.type_field)
     if kind != mapping.message:

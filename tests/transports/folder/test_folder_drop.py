@@ -168,6 +168,7 @@ def test_what_was_put_away_is_the_platforms_alone_and_leaves_with_its_receipt(tm
         "a batch": (batch(hl7("C-1"), hl7("C-2")), "hl7v2", [hl7("C-1"), hl7("C-2")]),
         "one document": (b'{"type": "consumption"}', "json", [b'{"type": "consumption"}']),
         "documents on lines": (b'{"n": 1}\n\n{"n": 2}\n', "json", [b'{"n": 1}', b'{"n": 2}']),
+        "a bank's file": (b"01,B,L,260302,,1,,,2/\n99,0,0,2/\n", "bai2", [b"01,B,L,260302,,1,,,2/\n99,0,0,2/\n"]),
         "lines of which one is broken": (b'{"n": 1}\n{"n": \n', "json", [b'{"n": 1}', b'{"n": ']),
     }.values(),
     ids=lambda value: value if isinstance(value, str) else "",

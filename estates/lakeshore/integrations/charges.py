@@ -12,9 +12,10 @@ from hilum.formats.hl7v2 import build
 from hilum.model.charge import Charge
 from hilum.model.identifiers import FacilityCode
 from hilum.processes.implant_usage import ImplantUsed
+from hilum.processes.patient_to_cash.accruals import PeriodEnding, accrue_period
 from hilum.processes.patient_to_cash.charge_files import charges_of_table
 from hilum.processes.patient_to_cash.charge_messages import charge_lines, charge_recorded
-from hilum.processes.patient_to_cash.charge_posting import ChargesDue, PeriodEnding, accrue_period, post_charges
+from hilum.processes.patient_to_cash.charge_posting import ChargesDue, post_charges
 from hilum.processes.patient_to_cash.charges import CREDIT, ChargeRecorded, charge_of, place_of_charge
 
 ehr = System("ehr")

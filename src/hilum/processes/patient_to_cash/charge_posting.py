@@ -1,30 +1,20 @@
-"""From collected charges to the ERP's ledger: gathered each night facility by facility, summarised by day and cost centre, posted, and
-what a period owes at its end accrued and taken back.
+"""From collected charges to the ERP's ledger: gathered each night facility by facility, summarised by day and cost centre, posted.
 
-One case for each facility and run. An estate supplies a collection of charges, the posting tables, schedules that yield ``ChargesDue``
-and ``PeriodEnding``, and systems that play the roles ``erp`` and ``revenue``.
+One case for each facility and run. An estate supplies a collection of charges, the posting tables, a schedule that yields
+``ChargesDue``, and systems that play the roles ``erp`` and ``revenue``.
 """
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated
 
-from hilum.authoring import Contract, Erp, Key, flow, step
-from hilum.authoring.revenue import (
-    Accrual,
-    RevenueBooks,
-    StagedAccrual,
-    StagedBatch,
-    StagedCharges,
-    StagedJournal,
-    StagedSource,
-)
+from hilum.authoring import Contract, Key, flow, step
+from hilum.authoring.revenue import RevenueBooks, StagedBatch, StagedCharges, StagedJournal, StagedSource
 from hilum.model.identifiers import FacilityCode
 from hilum.processes.patient_to_cash.journals import PeriodNotOpen as PeriodNotOpen
 from hilum.processes.patient_to_cash.journals import Posted, into_ledger, number_noted
 
-erp = Erp("erp")
 revenue = RevenueBooks("revenue")
 
 
@@ -34,15 +24,6 @@ class ChargesDue(Contract, version=1, identities=["number"], owner="revenue-cycl
     number: Annotated[str, Key("run")]  # ST-MARY/2026-03-03T02:30: each moment is a run of its own.
     facility: FacilityCode
     until: date  # The last service day that is complete.
-
-
-class PeriodEnding(Contract, version=1, identities=[("facility", "period")], owner="finance"):
-    """A facility's fiscal period is over, as far as charges and usage go: what it owes is accrued."""
-
-    number: Annotated[str, Key("period")]  # ST-MARY/2026-03
-    facility: FacilityCode
-    period: str
-    last_day: date
 
 
 @flow(
@@ -62,26 +43,6 @@ def post_charges(due: ChargesDue) -> None:
             record_charge_posting(batch.source, journal.facility, posted)
 
 
-@flow(
-    on=PeriodEnding,
-    key="number",
-    ordering="facility",
-    criticality="high",
-    owner="finance",
-    recovery="Both halves are staged at once and posted each once; a released case goes on from the journal that failed.",
-)
-def accrue_period(ending: PeriodEnding) -> None:
-    staged = stage_accrual(ending)
-    for half, on in ((staged.accrual, ending.last_day), (staged.reversal, day_after(ending.last_day))):
-        for journal in half.journals:
-            posted = post_accrual_journal(ending, half, journal, on)
-            record_accrual_posting(half.source, journal.facility, posted)
-
-
-def day_after(day: date) -> date:
-    return day + timedelta(days=1)
-
-
 @step
 def stage_charges(due: ChargesDue) -> StagedCharges:
     return revenue.stage_charges(due.facility.value, due.until, due.number)
@@ -98,28 +59,4 @@ def post_charge_journal(batch: StagedBatch, journal: StagedJournal) -> Posted:
 
 @step
 def record_charge_posting(source: str, facility: str, posted: Posted) -> StagedSource:
-    return number_noted(source, facility, posted)
-
-
-@step
-def stage_accrual(ending: PeriodEnding) -> StagedAccrual:
-    return revenue.accrue(
-        Accrual(
-            facility=ending.facility.value,
-            period=ending.period,
-            last_day=ending.last_day,
-            first_day_after=day_after(ending.last_day),
-        )
-    )
-
-
-@step
-def post_accrual_journal(ending: PeriodEnding, half: StagedSource, journal: StagedJournal, on: date) -> Posted:
-    what = "Accrual" if half.source.startswith("accrual/") else "Reversal of the accrual"
-    text = f"{what} of {journal.facility} for {ending.period}"
-    return into_ledger(half.source, journal.facility, text=text, on=on, at_risk_usd=journal.total)
-
-
-@step
-def record_accrual_posting(source: str, facility: str, posted: Posted) -> StagedSource:
     return number_noted(source, facility, posted)

@@ -58,6 +58,7 @@ DECIDED = {
     "reconcile": "",
     "claim show": "CLM-1",
     "claim summary": "",
+    "patient-account show": "ACC-1",
     "denials list": "",
     "denials summary": "",
     "denials decide": "1 write-off --reason late",

@@ -25,6 +25,7 @@ from hilum.cli.files import files
 from hilum.cli.keys import keys_app
 from hilum.cli.master import master_app
 from hilum.cli.parse import parse
+from hilum.cli.patient_account import patient_account_app
 from hilum.cli.policy import policy_app
 from hilum.cli.queue import queue_app, release
 from hilum.cli.replay import replay_app
@@ -69,6 +70,7 @@ def application(
     app.add_typer(retention_app, name="retention")
     app.add_typer(keys_app, name="keys")
     app.add_typer(account_app, name="account")
+    app.add_typer(patient_account_app, name="patient-account")
     app.add_typer(policy_app, name="policy")
     app.add_typer(break_glass_app, name="break-glass")
     app.command()(status)

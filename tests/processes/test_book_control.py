@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.model import LedgerPosting, Money
-from hilum.model.book_control import BookedJournal, BookedSide, ledger_disagreements
+from hilum.model.book_control import MOST_NAMED, BookedJournal, BookedSide, charge_disagreements, ledger_disagreements
+from hilum.model.patient_billing import BilledCharge
 
 DAY = date(2026, 3, 2)
 SIDES = (
@@ -81,3 +82,41 @@ def test_a_journal_that_is_gone_is_one_difference_over_its_total():
 @given(st.permutations(THERE))
 def test_the_order_of_the_ledgers_lines_means_nothing(there):
     assert ledger_disagreements([JOURNAL], there) == []
+
+
+def charge(number: str, amount: str, payer: str = "HHP01") -> BilledCharge:
+    return BilledCharge(number=number, payer=payer, amount=Decimal(amount))
+
+
+HERE = [
+    charge("ehr/C-1", "100.00"), charge("ehr/C-1/credit", "-100.00"), charge("lab/9", "12.50"), charge("usage/U-1", "6200.00", "")
+]  # fmt: skip
+BILLED = [charge("C-1", "100.00"), charge("C-1", "-100.00"), charge("lab:9", "12.50"), charge("U-1", "6200.00", "")]
+
+
+def test_charges_agree_by_whichever_number_billing_knows_them():
+    assert charge_disagreements("ST-MARY", DAY, HERE, BILLED) == []
+    assert charge_disagreements("ST-MARY", DAY, HERE, BILLED[::-1]) == []
+
+
+@pytest.mark.parametrize(
+    "here, billed, what, difference",
+    [
+        (HERE, BILLED[1:], "charge ehr:C-1 is not at billing", "-100.00"),
+        (HERE, [BILLED[0], *BILLED[2:]], "credit ehr:C-1 is not at billing", "100.00"),
+        (HERE[:3], BILLED, "charge U-1 is at billing alone", "6200.00"),
+        (HERE, [*BILLED[:2], charge("lab:9", "125.00"), BILLED[3]], "charge lab:9 differs at billing", "112.50"),
+        (HERE, [*BILLED[:2], charge("lab:9", "12.50", "MCARE"), BILLED[3]], "charge lab:9 differs at billing", "0.00"),
+    ],
+    ids=["a charge", "a credit", "billing alone", "another price", "another plan"],
+)
+def test_each_charge_that_differs_is_named(here, billed, what, difference):
+    [found] = charge_disagreements("ST-MARY", DAY, here, billed)
+    assert (found.what, found.difference) == (what, Decimal(difference))
+
+
+def test_a_whole_file_that_is_missing_names_the_first_and_sums_the_rest():
+    many = [charge(f"lab/{number:04}", "2.00") for number in range(MOST_NAMED + 40)]
+    found = charge_disagreements("ST-MARY", DAY, many, [])
+    assert len(found) == MOST_NAMED + 1
+    assert sum(each.difference for each in found) == Decimal("-2.00") * len(many)

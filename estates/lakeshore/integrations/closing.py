@@ -12,4 +12,4 @@ __all__ = ["compare_books", "return_settlement"]
 @schedule(cron="20 * * * *", owner="revenue-cycle", catch_up="latest")
 def comparison_due(moment: Moment) -> list[ComparisonDue]:
     """Every hour, all days that may still change."""
-    return [ComparisonDue(run=f"{moment.at:%Y-%m-%dT%H:%M}", since=moment.day - LOOKED_BACK)]
+    return [ComparisonDue(run=f"{moment.at:%Y-%m-%dT%H:%M}", since=moment.day - LOOKED_BACK, until=moment.day)]

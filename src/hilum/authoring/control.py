@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.authoring.system import System, command, question
 from hilum.model.book_control import BookedJournal, Disagreement
+from hilum.model.patient_billing import BilledCharge
 
 
 class BookedPage(BaseModel):
@@ -54,6 +56,18 @@ class Watched(BaseModel):
     cursor: str | None = None
 
 
+class ChargedDay(BaseModel):
+    """What was collected at a facility for services of one day, credits taken off; ``payer`` is empty where none was said."""
+
+    model_config = ConfigDict(frozen=True)
+
+    facility: str
+    day: date
+    payer: str = ""
+    charges: int
+    amount: Decimal
+
+
 class RevenueControl(System):
     """The platform's own control books."""
 
@@ -70,6 +84,16 @@ class RevenueControl(System):
     @question
     def unknown_entries(self, numbers: tuple[str, ...]) -> tuple[str, ...]:
         """Those of these journal numbers that no journal of ours has."""
+        raise AssertionError("answered by the run")
+
+    @question
+    def charged_since(self, day: date) -> tuple[ChargedDay, ...]:
+        """Totals of the charges that were collected for services of that day and later."""
+        raise AssertionError("answered by the run")
+
+    @question
+    def charges_on(self, day: date, facility: str) -> tuple[BilledCharge, ...]:
+        """Every charge and credit that was collected at a facility for services of one day."""
         raise AssertionError("answered by the run")
 
     @question

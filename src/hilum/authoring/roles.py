@@ -12,6 +12,7 @@ from typing import Annotated
 from hilum.authoring.api import Page, PageRequest
 from hilum.authoring.classification import Phi
 from hilum.authoring.system import System, command, question
+from hilum.model.claim_status import ClaimStatusQuestion, ClaimStatusSaid
 from hilum.model.coverage import Coverage, CoverageInquiry, CoverageNote
 from hilum.model.identifiers import AccountNumber, ItemNumber, LocationCode
 from hilum.model.ledger import (
@@ -23,7 +24,7 @@ from hilum.model.ledger import (
     LedgerAccount,
     LedgerPosting,
 )
-from hilum.model.patient_billing import ChargeTotal, PatientAccountStatus, PatientBalance
+from hilum.model.patient_billing import BilledCharge, ChargeTotal, PatientAccountStatus, PatientBalance
 from hilum.model.procurement import InvoiceEntry, PurchaseOrder, Supplier, SupplierAcknowledgement, SupplierInvoice
 from hilum.model.settlement import SettlementNote
 from hilum.model.supply import ChargeableUsage, ContractPrice, InventoryPosition, Item, Movement, Replenishment, Shelf
@@ -181,6 +182,11 @@ class Billing(System):
         """What billing has been told of services of that day, credits taken off, by facility and plan."""
         raise AssertionError("answered by the run")
 
+    @question
+    def charges_on(self, day: date, facility: str) -> tuple[BilledCharge, ...]:
+        """Every charge and credit of a facility for services of that day: asked only where totals differ."""
+        raise AssertionError("answered by the run")
+
     @command
     def charge_usage(self, usage: Annotated[ChargeableUsage, Phi], key: str | None = None) -> DocumentRef:
         """Tell billing of a chargeable usage; it answers with its own charge number."""
@@ -199,6 +205,11 @@ class Billing(System):
 
 class Payer(System):
     """A health plan, or the clearinghouse before it: authoritative for who is covered by what."""
+
+    @question
+    def claim_status(self, question: ClaimStatusQuestion) -> ClaimStatusSaid:
+        """Where the payer says that a claim stands; asked in real time, so it may be unavailable and is then asked later."""
+        raise AssertionError("answered by the run")
 
     @question
     def coverage(self, inquiry: CoverageInquiry) -> Coverage:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict
 
 from hilum.model.ledger import LedgerPosting
+from hilum.model.patient_billing import BilledCharge
 
 _ZERO = Decimal(0)
 
@@ -99,3 +100,46 @@ def _sides(journal: BookedJournal, there: Mapping[tuple[str, str], BookedSide]) 
                 )
             )  # fmt: skip
     return found
+
+
+MOST_NAMED = 50
+"""Charges of one facility and day that are named one by one; more of them are one cause anyway."""
+
+
+def charge_disagreements(
+    facility: str, day: date, here: Sequence[BilledCharge], billing: Iterable[BilledCharge]
+) -> list[Disagreement]:
+    """Charge by charge, what only one of both has, or has at another price or plan; where too many differ, the first and the sum."""
+    theirs = {(each.number, each.amount < 0): each for each in billing}
+    pairs: dict[tuple[str, bool], tuple[BilledCharge | None, BilledCharge | None]] = {}
+    for ours in here:
+        key = next((known for known in _known_as(ours) if known in theirs), _known_as(ours)[0])
+        pairs[key] = (ours, theirs.pop(key, None))
+    pairs |= {key: (None, other) for key, other in theirs.items()}
+    found = []
+    for key, (one, other) in sorted(pairs.items()):
+        if one is not None and other is not None and (one.amount, one.payer) == (other.amount, other.payer):
+            continue
+        number, credit = key
+        kind = "credit" if credit else "charge"
+        what = "is not at billing" if other is None else "is at billing alone" if one is None else "differs at billing"
+        found.append(
+            Disagreement(
+                record=f"{kind}/{number}", facility=facility, day=day, what=f"{kind} {number} {what}",
+                expected=one.amount if one is not None else _ZERO, found=other.amount if other is not None else _ZERO,
+            )
+        )  # fmt: skip
+    if len(found) <= MOST_NAMED:
+        return found
+    rest = found[MOST_NAMED:]
+    total = Disagreement(
+        record=f"charges/{facility}/{day}", facility=facility, day=day, what="more charges that differ",
+        expected=sum((each.expected for each in rest), _ZERO), found=sum((each.found for each in rest), _ZERO),
+    )  # fmt: skip
+    return [*found[:MOST_NAMED], total]
+
+
+def _known_as(charge: BilledCharge) -> tuple[tuple[str, bool], tuple[str, bool]]:
+    """By which numbers billing may know a charge that is ``lab/9`` here: with its system before it (``lab:9``), or bare (``9``)."""
+    number, credit = charge.number.removesuffix("/credit"), charge.amount < 0
+    return (number.replace("/", ":", 1), credit), (number.partition("/")[2] or number, credit)

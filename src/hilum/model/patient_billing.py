@@ -45,3 +45,13 @@ class ChargeTotal(BaseModel):
     payer: str = ""
     charges: int
     amount: Decimal
+
+
+class BilledCharge(BaseModel):
+    """One charge as billing has it: ``number`` is the sender's own (FT1-2), ``amount`` is below zero for a credit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: str
+    payer: str = ""
+    amount: Decimal

@@ -11,13 +11,16 @@ from datetime import date, datetime
 
 import asyncpg
 
-from hilum.authoring.control import BookedPage, Comparison
+from hilum.authoring.control import BookedPage, ChargedDay, Comparison
 from hilum.model.book_control import BookedJournal, BookedSide, Disagreement
+from hilum.model.patient_billing import BilledCharge
 
 PAGE_JOURNALS = 100
 FOREIGN = "ledger-foreign"
 """Lines of the ledger that no journal of ours made. One may be ours and not noted yet, so it counts when it is seen again."""
-_COUNTS_FROM = {FOREIGN: 2}
+BILLING = "billing-staged"
+"""Charges here and at billing. One may be on its way, so it counts when it is seen again as well."""
+_COUNTS_FROM = {FOREIGN: 2, BILLING: 2}
 
 
 async def posted_since(connection: asyncpg.Connection, day: date, after: str | None) -> BookedPage:
@@ -57,6 +60,24 @@ async def posted_since(connection: asyncpg.Connection, day: date, after: str | N
 async def unknown_entries(connection: asyncpg.Connection, numbers: Sequence[str]) -> tuple[str, ...]:
     known = await connection.fetch("SELECT number FROM posting_journal WHERE number = ANY($1)", list(numbers))
     return tuple(sorted(set(numbers) - {row["number"] for row in known}))
+
+
+async def charged_since(connection: asyncpg.Connection, day: date) -> tuple[ChargedDay, ...]:
+    rows = await connection.fetch(
+        """SELECT facility, service_on AS day, payer, count(*) AS charges, sum(amount) AS amount FROM charge
+            WHERE service_on >= $1 GROUP BY facility, service_on, payer ORDER BY service_on, facility, payer""",
+        day,
+    )
+    return tuple(ChargedDay.model_validate(dict(row)) for row in rows)
+
+
+async def charges_on(connection: asyncpg.Connection, day: date, facility: str) -> tuple[BilledCharge, ...]:
+    rows = await connection.fetch(
+        "SELECT charge AS number, payer, amount FROM charge WHERE service_on = $1 AND facility = $2 ORDER BY charge",
+        day,
+        facility,
+    )
+    return tuple(BilledCharge.model_validate(dict(row)) for row in rows)
 
 
 async def open_disagreements(connection: asyncpg.Connection, books: str) -> tuple[Disagreement, ...]:

@@ -10,10 +10,11 @@ import asyncpg
 
 from hilum.audit.entry import Entry
 from hilum.audit.writer import append
-from hilum.authoring.control import BookedPage, Compared, Comparison, Watched
+from hilum.authoring.control import BookedPage, ChargedDay, Compared, Comparison, Watched
 from hilum.authoring.estate import Estate
 from hilum.masterdata.control_accounts import read_control_accounts
 from hilum.model.book_control import Disagreement
+from hilum.model.patient_billing import BilledCharge
 from hilum.runtime import control_books, standing_work
 from hilum.runtime.work_items import Exceptional
 
@@ -22,15 +23,15 @@ _ACTOR = "system:control"
 _TITLES = {
     "staged-ledger": "The ledger has something else than what was posted there",
     control_books.FOREIGN: "The ledger has entries on revenue accounts that nothing here made",
-    "billing-staged": "Billing has other charges than the revenue books",
+    control_books.BILLING: "Billing has other charges than the revenue books",
 }
 _REMEDIES = {
     "staged-ledger": "Open the journals that are named and see who changed or cancelled them. Post again what is missing, or skip this item with "
     "the reason why the ledger is right. It closes by itself when both agree.",
-    control_books.FOREIGN: "Find out who posted the entries that are named: take them back in the ERP when they repeat ours, or skip this item with "
-    "the reason. It closes by itself when they are gone.",
-    "billing-staged": "Look the charges up on both sides (`hilum charges list`): what billing has alone was not told here, what stands here alone was "
-    "not taken by billing. The item closes by itself when both agree.",
+    control_books.FOREIGN: "Find out who posted the entries that are named: take them back in the ERP when they repeat ours, and skip this item with "
+    "the reason.",
+    control_books.BILLING: "Look the charges up on both sides (`hilum charges list`): what billing has alone was not told here, what stands here alone was "
+    "not taken by billing. It closes by itself when both agree.",
 }
 
 
@@ -57,6 +58,14 @@ class ControlDesk:
     async def unknown_entries(self, numbers: tuple[str, ...]) -> tuple[str, ...]:
         async with self._pool.acquire() as connection:
             return await control_books.unknown_entries(connection, numbers)
+
+    async def charged_since(self, day: date) -> tuple[ChargedDay, ...]:
+        async with self._pool.acquire() as connection:
+            return await control_books.charged_since(connection, day)
+
+    async def charges_on(self, day: date, facility: str) -> tuple[BilledCharge, ...]:
+        async with self._pool.acquire() as connection:
+            return await control_books.charges_on(connection, day, facility)
 
     async def open_disagreements(self, books: str) -> tuple[Disagreement, ...]:
         async with self._pool.acquire() as connection:

@@ -20,7 +20,7 @@ from hilum.connectors.asking import exchange
 from hilum.model.identifiers import AccountNumber, FacilityCode
 from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
-from hilum.model.patient_billing import ChargeTotal, PatientAccountStatus, PatientBalance
+from hilum.model.patient_billing import BilledCharge, ChargeTotal, PatientAccountStatus, PatientBalance
 from hilum.model.settlement import SettlementNote
 from hilum.model.where import Nothing, Where
 from hilum.model.where_json import as_json
@@ -90,6 +90,20 @@ class BillingAccounts:
     async def charge_totals(self, day: date) -> tuple[ChargeTotal, ...]:
         found = orjson.loads((await self._asked("GET", f"/api/charge-totals?day={day.isoformat()}")).content)
         return tuple(ChargeTotal.model_validate(told) for told in found["totals"])
+
+    async def charges_on(self, day: date, facility: str) -> tuple[BilledCharge, ...]:
+        found: list[BilledCharge] = []
+        after: str | None = None
+        while True:
+            body = {"day": day.isoformat(), "facility": facility, "after": after}
+            told = orjson.loads((await self._asked("POST", "/api/charges/search", json=body)).content)
+            found += [
+                BilledCharge(number=each["number"], payer=each["payer"], amount=Decimal(each["amount"]))
+                for each in told["charges"]
+            ]
+            after = told["next"]
+            if after is None:
+                return tuple(found)
 
     async def note_settlement(self, note: SettlementNote, key: str) -> DocumentRef:
         """Billing keeps one note under each ``Idempotency-Key``. ``Refused`` when it does not take it."""

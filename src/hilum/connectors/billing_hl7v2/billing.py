@@ -21,7 +21,7 @@ from hilum.model.coverage import CoverageNote
 from hilum.model.identifiers import AccountNumber
 from hilum.model.ledger import DocumentRef
 from hilum.model.money import Money
-from hilum.model.patient_billing import ChargeTotal, PatientAccountStatus, PatientBalance
+from hilum.model.patient_billing import BilledCharge, ChargeTotal, PatientAccountStatus, PatientBalance
 from hilum.model.settlement import SettlementNote
 from hilum.model.supply import ChargeableUsage
 from hilum.model.where import Where
@@ -80,6 +80,9 @@ class BillingHl7:
 
     async def charge_totals(self, day: date) -> tuple[ChargeTotal, ...]:
         return await self._rest.charge_totals(day)
+
+    async def charges_on(self, day: date, facility: str) -> tuple[BilledCharge, ...]:
+        return await self._rest.charges_on(day, facility)
 
     async def charge_usage(self, usage: ChargeableUsage, *, key: str) -> DocumentRef:
         """Charge a usage, or learn that it was charged; the document's number is billing's.

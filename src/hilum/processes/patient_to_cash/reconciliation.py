@@ -1,4 +1,5 @@
-"""Continuous reconciliation: what was staged is what the ledger has, and the ledger has nothing on these accounts that we did not post.
+"""Continuous reconciliation: billing has the charges that were collected, the ledger has what was staged, and nothing on these accounts
+that we did not post.
 
 One case for each comparison, started by a schedule. Every difference is a work item that names the record and closes by itself.
 """
@@ -7,29 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 
-from hilum.authoring import Contract, Erp, PageRequest, flow, step
+from hilum.authoring import Billing, Contract, Erp, PageRequest, flow, step
 from hilum.authoring.control import Compared, Comparison, RevenueControl, Watched
 from hilum.authoring.paging import MAX_PAGE
-from hilum.model.book_control import Disagreement, ledger_disagreements
+from hilum.model.book_control import Disagreement, charge_disagreements, ledger_disagreements
 from hilum.model.ledger import LedgerPosting
 from hilum.model.where import Equals, OneOf, Where
 
 erp = Erp("erp")
+billing = Billing("billing")
 control = RevenueControl("control")
 
 LOOKED_BACK = timedelta(days=70)
 """Two fiscal periods and some days: what is older was closed."""
+RECENT_DAYS = 10
+"""Service days that billing is asked about although nothing is known of them here."""
 _ENTRIES_ASKED = 50
 
 
 class ComparisonDue(Contract, version=1, identities=["run"], owner="revenue-cycle"):
-    """The books are to be compared for all days from ``since`` on."""
+    """The books are to be compared for all days from ``since`` to ``until``."""
 
     raised_by_platform = True
 
     run: str
     since: date
+    until: date
 
 
 @flow(
@@ -42,6 +48,7 @@ class ComparisonDue(Contract, version=1, identities=["run"], owner="revenue-cycl
 def compare_books(due: ComparisonDue) -> None:
     compare_ledger(due)
     look_for_foreign_entries(due)
+    compare_billing(due)
 
 
 @step
@@ -89,6 +96,32 @@ def look_for_foreign_entries(due: ComparisonDue) -> Compared:
             disagreements=tuple(foreign.values()), watched=tuple(watched),
         )
     )  # fmt: skip
+
+
+@step
+def compare_billing(due: ComparisonDue) -> Compared:
+    """The charges of each service day by facility and plan, here and at billing; where the totals differ, charge by charge."""
+    here: dict[date, dict[tuple[str, str], tuple[int, Decimal]]] = {}
+    for total in control.charged_since(due.since):
+        here.setdefault(total.day, {})[total.facility, total.payer] = total.charges, total.amount
+    compared, found = 0, list[Disagreement]()
+    recent = {due.until - timedelta(days=back) for back in range(RECENT_DAYS)}
+    for day in sorted(recent | here.keys()):
+        ours = here.get(day, {})
+        theirs = {(each.facility, each.payer): (each.charges, each.amount) for each in billing.charge_totals(day)}
+        compared += len(ours.keys() | theirs.keys())
+        differ = {
+            facility
+            for facility, plan in ours.keys() | theirs.keys()
+            if ours.get((facility, plan)) != theirs.get((facility, plan))
+        }
+        for facility in sorted(differ):
+            found += charge_disagreements(
+                facility, day, control.charges_on(day, facility), billing.charges_on(day, facility)
+            )
+    return control.compared(
+        Comparison(run=due.run, books="billing-staged", since=due.since, compared=compared, disagreements=tuple(found))
+    )
 
 
 def _postings(where: Where) -> Iterator[LedgerPosting]:

@@ -345,6 +345,14 @@ class BillingBooks:
             for (facility, payer), (count, amount) in sorted(totals.items())
         ]
 
+    def charges_on(self, day: str, facility: str, after: int, limit: int) -> list[dict[str, Any]]:
+        """Charges and credits of a facility for services of a day (YYYYMMDD), behind the one numbered ``after``."""
+        rows = self._db.execute(
+            "SELECT * FROM charge WHERE day = ? AND facility = ? AND number > ? ORDER BY number LIMIT ?",
+            (day, facility, after, limit),
+        )
+        return [dict(row) for row in rows]
+
     def _merged_into(self, number: str, authority: str) -> list[tuple[str, str]]:
         """The account and all that were merged into it, chains included."""
         merged = self._db.execute("SELECT number, authority FROM merged WHERE kind = 'account'").fetchall()

@@ -6,6 +6,7 @@ GET  /api/accounts/{handle}        the account, with an ETag
 GET  /api/accounts/{handle}/balance   charges, payments, balance, with an ETag
 POST /api/accounts/{handle}/payments  {amount}: somebody paid
 GET  /api/charge-totals?day=2026-03-02   charges less credits of a service day by facility and plan
+POST /api/charges/search           {day, facility, after} -> {charges: [{number, payer, amount}], next}
 POST /api/settlements              news of a posting, kept once under its Idempotency-Key -> {number}
 """
 
@@ -27,6 +28,8 @@ from starlette.routing import Route
 from hilum.testing.neighbours.simulated_billing_books import BillingBooks
 from hilum.testing.neighbours.simulated_search import BadFilter, Search
 
+_PAGE = 1000
+
 
 class _Lookup(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -39,6 +42,14 @@ class _Payment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     amount: Decimal = Field(gt=0, decimal_places=2)
+
+
+class _ChargesAsked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    day: date
+    facility: str
+    after: str | None = None
 
 
 class _Settlement(BaseModel):
@@ -64,6 +75,7 @@ class BillingRest:
             ("GET", "/api/accounts/{handle}/balance", self._balance),
             ("POST", "/api/accounts/{handle}/payments", self._pay),
             ("GET", "/api/charge-totals", self._charge_totals),
+            ("POST", "/api/charges/search", self._charges_on),
             ("POST", "/api/settlements", self._settle),
         ]
         return [Route(path, self._guarded(door), methods=[method]) for method, path, door in doors]
@@ -102,6 +114,13 @@ class BillingRest:
         if not self._books.pay(request.path_params["handle"], payment.amount):
             return _problem(404, "no-such-account", "There is no such account")
         return Response(status_code=204)
+
+    async def _charges_on(self, request: Request) -> Response:
+        asked = _ChargesAsked.model_validate_json(await request.body())
+        after = int(asked.after) if asked.after is not None else 0
+        rows = self._books.charges_on(f"{asked.day:%Y%m%d}", asked.facility, after, _PAGE + 1)
+        told = [{"number": r["usage_id"], "payer": r["payer"], "amount": r["amount"]} for r in rows[:_PAGE]]
+        return _json({"charges": told, "next": str(rows[_PAGE - 1]["number"]) if len(rows) > _PAGE else None})
 
     async def _settle(self, request: Request) -> Response:
         note = _Settlement.model_validate_json(await request.body())

@@ -109,7 +109,7 @@ def shown(standing: Standing) -> str:
         ),
         pytest.param(
             [untraced("D1", "259.00", reference="4711"), untraced("D2", "-259.00", reference="4711", day=6)],
-            {"D1": "returned by return", "D2": "returned by return"}, id="a check that came back, of nobody known",
+            {"D1": "matched by return", "D2": "matched by return"}, id="a check that came back, of nobody known",
         ),
         pytest.param([untraced("D2", "-25.00", reference="9")], {"D2": "open -25.00"}, id="a return of what is not known"),
         pytest.param(

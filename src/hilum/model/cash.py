@@ -269,10 +269,11 @@ def _judged(members: Sequence[Fact], by: tuple[By, ...]) -> Iterator[Standing]:
     taken_back = any(each.amount < 0 for each in deposits)
     if not deposits:
         state = State.OPEN if any(_pays(each) for each in advices) else State.NOT_EXPECTED
-    elif taken_back and banked <= 0 and said >= 0 and len(deposits) > 1 and (advices or not banked):
-        state = State.RETURNED
     elif not advices:
-        state = State.OPEN
+        # A deposit and its return set each other off, whoever it was that paid.
+        state = State.MATCHED if taken_back and len(deposits) > 1 and not banked else State.OPEN
+    elif taken_back and banked <= 0 and said >= 0 and len(deposits) > 1:
+        state = State.RETURNED
     else:
         state = State.MATCHED if banked == said else State.DIFFERS
     if state is State.NOT_EXPECTED:

@@ -117,7 +117,7 @@ def test_what_cannot_be_written_as_x12_is_invalid_and_says_no_name(payer: Neighb
 
 
 def test_the_connector_answers_every_operation_of_its_role() -> None:
-    assert set(Payer.operations()) == {"coverage"}
+    assert set(Payer.operations()) == {"claim_status", "coverage"}
     assert asyncio.iscoroutinefunction(PayerX12.coverage)
 
 

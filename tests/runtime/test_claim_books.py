@@ -11,7 +11,9 @@ import pytest
 from tests.runtime.claim_parts import AtDesk, acknowledged, answered, at_desk, decision, remitted, sent, usd
 
 from hilum.authoring.claims import BookedOtherwise
+from hilum.runtime import denials
 from hilum.runtime.claim_work import reason_words
+from hilum.runtime.denials import NotDecided
 
 KNEE = ("KNEE-99", "500.00")
 HIP = ("HIP-40", "300.00")
@@ -269,3 +271,35 @@ def test_ten_thousand_claims_are_booked_in_seconds(database_url):
 )
 def test_reasons_are_told_in_words(code, words):
     assert reason_words(code) == words
+
+
+def test_a_write_off_closes_the_claim_and_is_written_down_once(database_url):
+    async def work(at: AtDesk) -> tuple[object, ...]:
+        await at.takes(sent(KNEE), remitted(decision("KNEE-99", "500.00", "0", ("CO", "197", "500.00"), status="4")))
+        [denial] = await at.denials()
+        async with at.pool.acquire() as connection, connection.transaction():
+            made = await denials.decide(
+                connection, denial["number"], "write_off", reason="no appeal", actor="person:rhea", now=at.clock()
+            )
+            with pytest.raises(NotDecided, match="write off asked"):
+                await denials.decide(
+                    connection, denial["number"], "resubmit", reason="x", actor="person:ana", now=at.clock()
+                )
+        waiting = await at.desk.denial(denial["number"])
+        assert waiting is not None
+        for key in ("k1", "k2"):
+            await at.desk.written_off(denial["number"], made.reference, True, key=key)
+        kinds = await at.pool.fetch("SELECT kind, actor FROM denial_decision ORDER BY decision")
+        return (
+            (waiting.state, waiting.limit_usd),
+            [tuple(row) for row in kinds],
+            await at.states(),
+            (await at.denials())[0]["state"],
+        )
+
+    assert at_desk(database_url, work) == (
+        ("write_off_asked", usd("250.00")),
+        [("write_off", "person:rhea"), ("written_off", "system:claims")],
+        ["closed"],
+        "written_off",
+    )

@@ -25,6 +25,8 @@ from hilum.processes.patient_to_cash.claims import (
     claims_told,
 )
 from hilum.processes.patient_to_cash.write_offs import write_off
+from hilum.processes.process_apis.claim_status import claims
+from hilum.processes.process_apis.denials import denials
 
 billing = System("billing")
 clearinghouse = System("clearinghouse")
@@ -34,7 +36,16 @@ clearinghouse = System("clearinghouse")
 with (Path(__file__).parents[1] / "tables" / "payee_to_facility.csv").open(newline="", encoding="utf-8") as table:
     PROVIDERS = {row["code"]: row["target"] for row in csv.DictReader(table) if not row["valid_to"]}
 
-__all__ = ["age_claims", "take_acknowledgement", "take_answers", "take_status", "watch_claims", "write_off"]
+__all__ = [
+    "age_claims",
+    "claims",
+    "denials",
+    "take_acknowledgement",
+    "take_answers",
+    "take_status",
+    "watch_claims",
+    "write_off",
+]
 
 
 @mapping(source=billing, message="837")

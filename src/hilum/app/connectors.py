@@ -103,6 +103,7 @@ def _payer(spec: SystemSpec, connect: Mapping[str, Any], secret: Callable[[str],
         connect["url"], token.now(), sender=_edi_address(connect["sender"]),
         receiver=_edi_address(connect["receiver"]), asker=connect["asker"], clock=now,
         timeout_seconds=spec.policy.timeout_seconds, system=spec.name, transport=way.http(token),
+        status_url=connect.get("status_url"),
     )  # fmt: skip
 
 

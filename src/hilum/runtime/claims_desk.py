@@ -111,7 +111,7 @@ class ClaimsDesk:
                 tables = self._tables()
                 await fold(connection, [claim], tables, now=now)
                 await claim_work.settle(connection, self._estate, tables, now=now)
-                what = "denial.written-off" if posted else "denial.kept"
+                what = "denial.written_off" if posted else "denial.kept"
                 await append(connection, [Entry(now, _ACTOR, what, f"denial/{number}", {"decision": decision})])
         return Booked(source=decision, facts=int(new), claims=1)
 

@@ -1,8 +1,11 @@
 """A simulated payer, in a process of its own: ``python -m hilum.testing.neighbours.simulated_payer``.
 
-It knows members and their plans and answers a 270 about one subscriber with a 271, as plans do in real time.
+It knows members and their plans and answers a 270 about one subscriber with a 271, and claims and where they stand and answers a
+276 about one of them with a 277, as plans do in real time.
 
     POST /270      an X12 interchange with one 270 -> its 271; a 999 when the document is not valid
+    POST /276      an X12 interchange with one 276 -> its 277; a 999 when the document is not valid
+    POST /claims   claims set up: {claim, status, payer_claim, charge, paid}; status as STC01 has it (P3:317)
     POST /members  members set up: {member, family_name, given_name, birth_date, plan, active, copayment, deductible}
     GET  /asked    how many inquiries were answered; no names
     POST /_faults  only with --faults
@@ -47,7 +50,20 @@ class Member(BaseModel):
     deductible: Decimal | None = None
 
 
+class HeldClaim(BaseModel):
+    """One claim as the plan has it; ``status`` as STC01 says it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    claim: str
+    status: str
+    payer_claim: str | None = None
+    charge: Decimal
+    paid: Decimal | None = None
+
+
 _members = TypeAdapter(list[Member])
+_claims = TypeAdapter(list[HeldClaim])
 
 
 class _Plan:
@@ -57,12 +73,15 @@ class _Plan:
         self._token = token
         self._faults = faults
         self._members: dict[str, Member] = {}
+        self._claims: dict[str, HeldClaim] = {}
         self._asked = 0
 
     def app(self) -> Starlette:
         routes = [
             Route("/270", self._answer, methods=["POST"]),
+            Route("/276", self._answer, methods=["POST"]),
             Route("/members", self._set_up, methods=["POST"]),
+            Route("/claims", self._set_up_claims, methods=["POST"]),
             Route("/asked", self._count, methods=["GET"]),
             Route("/health", self._health, methods=["GET"]),
         ]
@@ -85,6 +104,12 @@ class _Plan:
         self.knows(_members.validate_json(await request.body()))
         return _json({"members": len(self._members)}, 201)
 
+    async def _set_up_claims(self, request: Request) -> Response:
+        if not self._admits(request):
+            return Response(status_code=401)
+        self._claims.update({claim.claim: claim for claim in _claims.validate_json(await request.body())})
+        return _json({"claims": len(self._claims)}, 201)
+
     def _admits(self, request: Request) -> bool:
         given = request.headers.get("authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())
@@ -102,7 +127,51 @@ class _Plan:
             refusal = x12.acknowledge(document, findings, kind="999", control_number=1, now=now)
             return Response(refusal, media_type=MEDIA_TYPE)
         self._asked += 1
-        return Response(self._told(document, now), media_type=MEDIA_TYPE)
+        told = self._status(document, now) if document.transactions[0].set_id == "276" else self._told(document, now)
+        return Response(told, media_type=MEDIA_TYPE)
+
+    def _status(self, document: x12.Document, now: datetime) -> bytes:
+        """The 277 of a 276 about one claim of a subscriber, found by the provider's number."""
+        asked = document.transactions[0]
+        if asked.root is None:
+            x12.walk(asked)
+        assert asked.root is not None
+        names = {place: next(asked.root.anywhere(place)).segments[0] for place in ("2100A", "2100B", "2100C", "2100D")}
+        claim = next(asked.root.anywhere("2200D"))
+        trace, number = x12.value(claim.first("TRN"), 2), x12.value(claim.first("REF", "EJ"), 2)
+        known = self._claims.get(number or "")
+        segments: list[list[Element]] = [
+            ["BHT", "0010", "08", x12.value(asked.segments[1], 3), f"{now:%Y%m%d}", f"{now:%H%M}", "DG"],
+            ["HL", "1", None, "20", "1"], [*names["2100A"]],
+            ["HL", "2", "1", "21", "1"], [*names["2100B"]],
+            ["HL", "3", "2", "19", "1"], [*names["2100C"]],
+            ["HL", "4", "3", "22", "0"], [*names["2100D"]],
+            ["TRN", "2", trace],
+        ]  # fmt: skip
+        if known is None:
+            segments.append(["STC", ("A4", "35"), f"{now:%Y%m%d}"])
+        else:
+            paid = str(known.paid) if known.paid is not None else None
+            segments.append(["STC", tuple(known.status.split(":")), f"{now:%Y%m%d}", None, str(known.charge), paid])
+            if known.payer_claim is not None:
+                segments.append(["REF", "1K", known.payer_claim])
+        if number is not None:
+            segments.append(["REF", "EJ", number])
+        segments += [[*segment] for segment in claim.every("DTP")]
+        answer = x12.NewTransaction(set_id="277", segments=segments, convention="005010X212")
+        return self._sent(document, x12.NewGroup(functional_id="HN", version="005010X212", transactions=[answer]), now)
+
+    def _sent(self, document: x12.Document, group: x12.NewGroup, now: datetime) -> bytes:
+        """The interchange back to whoever asked."""
+        header = document.interchanges[0].header
+        built = x12.build(
+            [group],
+            sender=(header[7], header[8].strip()),
+            receiver=(header[5], header[6].strip()),
+            control_number=1,
+            now=now,
+        )
+        return x12.write(built)
 
     def _told(self, document: x12.Document, now: datetime) -> bytes:
         asked = document.transactions[0]
@@ -138,15 +207,7 @@ class _Plan:
                 segments.append(["EB", "C", "IND", "30", None, None, "23", str(known.deductible)])
         answer = x12.NewTransaction(set_id="271", segments=segments, convention="005010X279A1")
         group = x12.NewGroup(functional_id="HB", version="005010X279A1", transactions=[answer])
-        header = document.interchanges[0].header
-        built = x12.build(
-            [group],
-            sender=(header[7], header[8].strip()),
-            receiver=(header[5], header[6].strip()),
-            control_number=1,
-            now=now,
-        )
-        return x12.write(built)
+        return self._sent(document, group, now)
 
 
 def _json(content: object, status: int = 200) -> Response:

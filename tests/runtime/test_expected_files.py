@@ -19,7 +19,7 @@ from tests.sealing_parts import protection_for
 from hilum.authoring.estate import Estate, SystemSpec
 from hilum.authoring.estate_transfer import Expect, weekdays
 from hilum.runtime import work_items
-from hilum.runtime.expected_files import ExpectedFiles, expected_days
+from hilum.runtime.expected_files import ExpectedFiles, expected_days, open_days, received_files
 from hilum.runtime.intake import Intake
 from hilum.runtime.reception import PreparedEvent, Problem, Reception
 from hilum.security.sealing.protected import Protection
@@ -137,8 +137,14 @@ def test_a_missing_file_is_one_item_and_closes_by_itself_when_it_comes(database_
         assert (item["queue"], item["owner"]) == ("cash-posting", "revenue-cycle")
         assert item["title"] == "The 835 of Harbor Health Plan was expected by 07:30 on 2026-03-02 and did not come"
         assert item["due_at"] == chicago(2, 11, 46)
+        async with platform.pool.acquire() as connection:
+            [day] = await open_days(connection, platform.clock())
+            assert (day.name, day.state) == ("hhp01", "missing")
         await platform.comes(chicago(2, 10))
         await platform.looks(chicago(2, 10, 1))
+        async with platform.pool.acquire() as connection:
+            [came] = await received_files(connection, first=MONDAY, last=MONDAY, zone="America/Chicago")
+            assert (came.system, came.transport, came.files, came.accepted) == ("clearinghouse", "folder", 1, 1)
         assert (await platform.days())[2] == "late" and await platform.items() == [("02", "resolved")]
 
     watch(database_url, story)
@@ -230,6 +236,9 @@ def test_an_item_that_a_person_closed_stays_closed_when_the_file_comes_after_all
             )
         await platform.looks(chicago(2, 13))
         assert await platform.items() == [("02", "skipped")]
+        async with platform.pool.acquire() as connection:
+            waiting = [each.state for each in await open_days(connection, platform.clock())]
+            assert waiting == ["expected"], "Monday is nobody's work any more, Tuesday is still to come"
         await platform.comes(chicago(2, 14))
         await platform.looks()
         assert await platform.items() == [("02", "skipped")] and (await platform.days())[2] == "late"

@@ -200,7 +200,7 @@ async def serve_partners(
     made = {}
     for system, account in accounts.items():
         # Some clients look at what they put down before they leave: it lies there for a moment.
-        folder = local_folder(account, f"sftp/{system}/home/inbox", settle_seconds=SETTLE_SECONDS)
+        folder = local_folder(account, f"sftp/{system}/account/inbox", settle_seconds=SETTLE_SECONDS)
         door = FolderDoor(pool, intake, reader, system, type_field=account.type_field, transport=TRANSPORT)
         drop = dropped(told, estate, system, folder, door, channels, pool, transport=TRANSPORT)
         closing.append(watching(f"files pushed by {system}", drop, account.poll_seconds))
@@ -228,4 +228,4 @@ async def serve_partners(
 
 def home_of(system: str, data: Path) -> Path:
     """The home of a partner who pushes to our server: ``inbox`` and ``outbox`` are in it, and nothing else is reached."""
-    return data / "sftp" / system / "home"
+    return data / "sftp" / system / "account"

@@ -229,7 +229,7 @@ async def open_days(connection: asyncpg.Connection, now: datetime) -> list[Expec
     """What is missing and still somebody's work, and what is due within a day and did not come yet."""
     rows = await connection.fetch(
         """SELECT system, name, day, due_at, state, message, received_at FROM expected_file AS f
-            WHERE (state = 'missing' AND EXISTS (SELECT 1 FROM work_item w WHERE w.id = f.item AND w.state = 'open')) OR (state = 'expected' AND due_at < $1 + interval '1 day')
+            WHERE (state = 'missing' AND EXISTS (SELECT 1 FROM work_item w WHERE w.id = f.item AND w.state = 'open')) OR (state = 'expected' AND due_at < $1::timestamptz + interval '1 day')
             ORDER BY due_at, system, name""",
         now,
     )

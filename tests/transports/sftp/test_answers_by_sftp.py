@@ -81,6 +81,6 @@ def test_an_outbox_is_where_the_agreement_says(installation: Installation, tmp_p
     account = '[listen.sftp_account]\nuser = "harbor"\nkeys = ["ssh-ed25519 AAAA"]\n'
     assert place(folder + '[answers]\nx12 = "999"\n') == "folder:/outbox/clearinghouse"
     assert place(folder + '[answers]\nx12 = "ta1"\noutbox = "out"\n') == "folder:/out"
-    assert place(account + '[answers]\nx12 = "999"\n') == "folder:/sftp/clearinghouse/home/outbox"
+    assert place(account + '[answers]\nx12 = "999"\n') == "folder:/sftp/clearinghouse/account/outbox"
     installation.clearinghouse(folder + '[answers]\nx12 = "none"\n')
     assert outboxes(load_estate(installation.estate), tmp_path) == {}

@@ -32,7 +32,7 @@ class Site:
 
     @property
     def home(self) -> Path:
-        return self.installation.data / "sftp" / "clearinghouse" / "home"
+        return self.installation.data / "sftp" / "clearinghouse" / "account"
 
     @cached_property
     def port(self) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from hilum.authoring.estate import CrosswalkSpec
 from hilum.authoring.estate_master import MasterSpec
-from hilum.authoring.master import Scope, Telling, ToldRecord
+from hilum.authoring.master import Telling, ToldRecord
 from hilum.masterdata import registry
 from hilum.masterdata.entries import CrosswalkEntry
 from hilum.masterdata.mismatches import Mismatch, Picture, Waiting, mismatches

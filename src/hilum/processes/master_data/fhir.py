@@ -134,7 +134,8 @@ def _facility(resource: Mapping[str, Any], facilities: Collection[str]) -> str:
         reference = resource.get(member, {})
         value = _text(reference.get("identifier", {}).get("value"))
         if value is None:
-            value = (_text(reference.get("reference")) or "").rpartition("/")[2]
+            said = _text(reference.get("reference"))
+            value = said.rpartition("/")[2] if said is not None else None
         if value in facilities:
             return value
     return ""

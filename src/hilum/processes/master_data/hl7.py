@@ -28,10 +28,10 @@ def master_file_told(message: Message, *, system: str, zone: tzinfo, facilities:
 
     A file that replaces another (MFI-3) is complete for what it has records of. InvalidData for what the standard does not have.
     """
-    kind = (message.get("MSH-9.2") or "").upper()
+    kind = message["MSH-9.2"]
     read = {"M02": _practitioner, "M04": _charge, "M05": _location}.get(kind)
     if read is None:
-        raise InvalidData(f"master files of the kind {kind or 'missing'} are not read", detail="M02, M04 and M05 are")
+        raise InvalidData(f"master files of the kind {kind} are not read", detail="M02, M04 and M05 are")
     said_at = parse_timestamp(message["MSH-7"], zone)
     sender = message.get("MSH-4.1")
     here = sender if sender is not None and sender in facilities else ""
@@ -58,7 +58,8 @@ def master_file_told(message: Message, *, system: str, zone: tzinfo, facilities:
     if message.get("MFI-3") == _REPLACES:
         # What is listed in a whole file is said whole, and counts from when it was said.
         records = [
-            r.model_copy(update={"action": "ended" if r.action == "ended" else "stated", "effective_at": None}) for r in records
+            r.model_copy(update={"action": "ended" if r.action == "ended" else "stated", "effective_at": None})
+            for r in records
         ]
         complete = [Scope(object=o, facility=f) for o, f in sorted({(r.object, r.facility) for r in records})]
     return records_told(system, said_at, records, complete=complete, reference=message["MSH-10"])
@@ -90,7 +91,7 @@ def _practitioner(code: str, segments: Sequence[Segment], here: str) -> ToldReco
         _take(attributes, "active", staff, "7")
     if role is not None:
         for repetition in range(1, role.repetitions("6") + 1):
-            if (role.get(f"6[{repetition}].2") or "").upper() in _NPI:
+            if role.get(f"6[{repetition}].2") in _NPI:
                 attributes["npi"] = role.get(f"6[{repetition}].1")
         _take(attributes, "specialty", role, "5.1")
     return ToldRecord(object="provider", code=code, facility=here, name=name, attributes=attributes)

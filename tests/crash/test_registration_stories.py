@@ -171,10 +171,9 @@ def test_a_cancellation_that_comes_first_counts_when_the_admission_comes(hospita
 def test_an_account_cancelled_with_charges_waits_for_a_person_with_its_dollars(hospital: Hospital) -> None:
     host, port = "127.0.0.1", hospital.billing.ports["mllp-port"]
     charge = charge_message(
-        "U-8", "IMP-1", quantity=1, facility="ST-MARY", department="OR", charge_usd="0", control_id="CU-8"
+        "U-8", "IMP-1", quantity=1, facility="ST-MARY", department="OR", charge_usd="250.00", control_id="CU-8"
     )
-    # FT1-22 is what billing reckons with.
-    charge = charge.replace("ACC-U-8", "ACC-8").rstrip("\r") + "|" * 9 + "250.00\r"
+    charge = charge.replace("ACC-U-8", "ACC-8")
 
     async def charged() -> str:
         sender = EhrSender(host, port)
@@ -205,6 +204,16 @@ def test_merged_patients_and_accounts_are_one_at_billing_and_in_the_register(hos
     merged = """SELECT p.status FROM patient_account p WHERE survivor_of('account', p.account) <> p.account
                    AND survivor_of('mrn', p.mrn) <> p.mrn"""
     until(lambda: hospital.query(merged) == [{"status": "discharged"}])
+    told = hospital.hilum("patient-account", "show", "ACC-20", "--authority", "ST-MARY")
+    assert [fact["change"] for fact in told["facts"]] == ["admitted", "admitted", "discharged"]
+    assert (told["status"], told["asked"] != told["account"], len({fact["account"] for fact in told["facts"]})) == (
+        "open", True, 2,
+    )  # fmt: skip
+    assert [(merge["kind"], merge["stands"]) for merge in told["merges"]] == [("account", True), ("mrn", True)]
+    assert not any(name in str(told) for name in ("ACC-2", "MRN-", "CASEY"))
+    assert hospital.hilum("patient-account", "show", "ACC-21")["account"] == told["account"]
+    # What was told of either number is found by both.
+    assert hospital.hilum("trace", "ACC-20")["total"] == hospital.hilum("trace", "ACC-21")["total"] == 4
 
 
 def test_a_message_that_is_sent_again_changes_nothing(hospital: Hospital) -> None:

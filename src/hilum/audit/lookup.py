@@ -49,7 +49,8 @@ async def _subjects(
         return direct
     for spellings in _spellings(key):
         if protection is not None:
-            spellings = [*spellings, *(token for spelling in spellings for token in protection.search_values(spelling))]
+            tokens = [token for spelling in spellings for token in protection.search_values(spelling)]
+            spellings = [*spellings, *await _merged_with(connection, tokens)]
         found = await _by_business_key(connection, spellings, None)
         if found[1]:
             return found
@@ -60,6 +61,21 @@ async def _subjects(
         if found[1]:
             return ("item", *(f"{kind} by crosswalk" for kind in found[0])), found[1]
     return (), []
+
+
+async def _merged_with(connection: asyncpg.Connection, tokens: list[str]) -> list[str]:
+    """These tokens, and those of the numbers that were merged with theirs: a patient's history is found by any of them."""
+    rows = await connection.fetch(
+        """WITH RECURSIVE kin AS (
+               SELECT unnest($1::text[]) AS here
+               UNION
+               SELECT CASE WHEN m.merged_number = kin.here THEN m.survivor_number ELSE m.merged_number END FROM kin
+                 JOIN hilum.merged_identifier m ON m.merged_number = kin.here OR m.survivor_number = kin.here
+           )
+           SELECT here FROM kin""",
+        tokens,
+    )
+    return [row["here"] for row in rows]
 
 
 def _spellings(key: str) -> Iterable[list[str]]:

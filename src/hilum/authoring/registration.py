@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hilum.authoring.classification import Phi
 from hilum.authoring.system import System, command, question
 from hilum.model.identifiers import AccountNumber, FacilityCode
-from hilum.model.patient_account import Status
+from hilum.model.patient_account import Change, Status
 
 CoverageStatus = Literal["to-verify", "not-verified", "active", "inactive", "unknown", "not-asked", "stopped"]
 """``not-asked``: the table says that nobody is asked for this insurer. ``stopped``: the account was cancelled meanwhile."""
@@ -69,6 +69,13 @@ class PatientAccounts(System):
     @question
     def standing(self, account: AccountNumber) -> AccountStanding | None:
         """Where the account stands; None when nothing is known of it yet."""
+        raise AssertionError("answered by the run")
+
+    @question
+    def standing_after(
+        self, account: AccountNumber, facility: FacilityCode, at: datetime, message: str, change: Change
+    ) -> AccountStanding:
+        """Where the account stands with this fact of it, whether the register has read it yet or not."""
         raise AssertionError("answered by the run")
 
     @question

@@ -6,6 +6,7 @@ is, and which merges stand, is folded anew from all facts known of it. Numbers a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,6 +18,7 @@ from hilum.model.patient_account import AccountFact, AccountState, Merge, fold_a
 from hilum.security.sealing.sealer import Sealer
 
 ACCOUNT, MRN = "account", "mrn"
+_CONTROL_ID = re.compile(r"(?=.*[0-9])[!-~]{1,199}")
 TO_VERIFY, NOT_VERIFIED, STOPPED, NOT_ASKED = "to-verify", "not-verified", "stopped", "not-asked"
 WAITING = (TO_VERIFY, NOT_VERIFIED)
 """A coverage of which its payer has not said anything yet."""
@@ -78,6 +80,11 @@ def token(sealer: Sealer, identifier: Identifier) -> str:
 def number_token(sealer: Sealer, identifier: Identifier) -> str:
     """The token of the number alone, as search keys and other books have it."""
     return sealer.search_token(identifier.kind, identifier.value)
+
+
+def message_word(sealer: Sealer, message_id: str) -> str:
+    """A message's own number as a fact keeps it: what does not look like one may be anything, and stands as its token."""
+    return message_id if _CONTROL_ID.fullmatch(message_id) else sealer.order_token(message_id)
 
 
 async def add_facts(
@@ -321,7 +328,29 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
 
 
 __all__ = [
-    "ACCOUNT", "MRN", "NOT_ASKED", "NOT_VERIFIED", "STOPPED", "TO_VERIFY", "WAITING", "At", "CoverageAnswer",
-    "RegisteredFact", "RegisteredMerge", "add_answers", "add_facts", "add_merges", "answers_of", "coverage_of", "facts_of",
-    "merged_with", "number_token", "numbers_with", "state_of", "survivor_of", "token", "waiting_since",
-]  # fmt: skip
+    "ACCOUNT",
+    "MRN",
+    "NOT_ASKED",
+    "NOT_VERIFIED",
+    "STOPPED",
+    "TO_VERIFY",
+    "WAITING",
+    "At",
+    "CoverageAnswer",
+    "RegisteredFact",
+    "RegisteredMerge",
+    "add_answers",
+    "add_facts",
+    "add_merges",
+    "answers_of",
+    "coverage_of",
+    "facts_of",
+    "merged_with",
+    "message_word",
+    "number_token",
+    "numbers_with",
+    "state_of",
+    "survivor_of",
+    "token",
+    "waiting_since",
+]

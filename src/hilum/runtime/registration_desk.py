@@ -15,6 +15,7 @@ from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
 from hilum.authoring.registration import AccountStanding, CoverageInquiryStanding, CoverageOutcome, Provider
 from hilum.model.identifiers import AccountNumber, FacilityCode
+from hilum.model.patient_account import AccountFact, AccountState, Change, fold_account
 from hilum.runtime import account_register as register
 from hilum.runtime import work_items
 from hilum.security.sealing.sealer import Sealer
@@ -34,18 +35,36 @@ class RegistrationDesk:
         self._clock = clock
 
     async def standing(self, account: AccountNumber) -> AccountStanding | None:
-        mine = register.token(self._sealer, account)
         async with self._pool.acquire() as connection:
-            state = await register.state_of(connection, mine)
-            if state is None:
-                return None
-            survivor = await register.survivor_of(connection, register.ACCOUNT, mine)
-            charged: Decimal = await connection.fetchval(
-                "SELECT coalesce(sum(amount), 0) FROM charge WHERE account = $1 AND facility = $2",
-                register.number_token(self._sealer, account), state.facility,
-            )  # fmt: skip
+            known = await register.facts_of(connection, [self._token(account)])
+            facts = known.get(self._token(account))
+            return await self._stands(connection, account, fold_account(facts)) if facts is not None else None
+
+    async def standing_after(
+        self, account: AccountNumber, facility: FacilityCode, at: datetime, message: str, change: Change
+    ) -> AccountStanding:
+        said = register.message_word(self._sealer, message)
+        async with self._pool.acquire() as connection:
+            facts = (await register.facts_of(connection, [self._token(account)])).get(self._token(account), [])
+            if not any((fact.at, fact.message, fact.change) == (at, said, change) for fact in facts):
+                mrn = facts[-1].mrn if facts else ""
+                facts = [*facts, AccountFact(at, said, change, facility.value, mrn)]
+            return await self._stands(connection, account, fold_account(facts))
+
+    async def _stands(
+        self, connection: asyncpg.Connection, account: AccountNumber, state: AccountState
+    ) -> AccountStanding:
+        mine = self._token(account)
+        survivor = await register.survivor_of(connection, register.ACCOUNT, mine)
+        charged: Decimal = await connection.fetchval(
+            "SELECT coalesce(sum(amount), 0) FROM charge WHERE account = $1 AND facility = $2",
+            register.number_token(self._sealer, account), state.facility,
+        )  # fmt: skip
         facility = FacilityCode(value=state.facility)
         return AccountStanding(status=state.status, facility=facility, merged=survivor != mine, charged=charged)
+
+    def _token(self, account: AccountNumber) -> str:
+        return register.token(self._sealer, account)
 
     async def provider(self, facility: FacilityCode) -> Provider | None:
         """Read each time: a corrected table counts at once."""

@@ -6,7 +6,6 @@ does what the new state asks for: a cancelled account's verifications wait no lo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -41,6 +40,7 @@ from hilum.runtime.account_register import At, CoverageAnswer, RegisteredFact, R
 from hilum.runtime.fault_points import point
 from hilum.runtime.registration_desk import reference_of
 from hilum.security.sealing.protected import Protection
+from hilum.security.sealing.sealer import Sealer
 from hilum.store import sealed_places
 from hilum.store.sealed import NotOurs, Shredded
 
@@ -50,7 +50,6 @@ GIVE_UP_HOURS = 24.0
 """A coverage that no payer has answered for so long is a person's; it goes on being asked for beside that."""
 QUEUE = "patient-access"
 _ACTOR = "system:registration"
-_CONTROL_ID = re.compile(r"(?=.*[0-9])[!-~]{1,199}")
 
 _CHANGES: dict[type[AccountEvent], Change] = {
     PatientRegistered: "admitted",
@@ -84,21 +83,22 @@ def change_of(event: AccountEvent) -> Change:
     return change
 
 
-def fact_of(event: AccountEvent, token: Callable[[Identifier], str], word: Callable[[str], str]) -> AccountFact:
-    """An event as a fact of its account: numbers by ``token``, other words that name people by ``word``."""
+def fact_of(event: AccountEvent, sealer: Sealer) -> AccountFact:
+    """An event as a fact of its account, with tokens in the place of what names people."""
     coverages = event.coverages
     return AccountFact(
         at=event.occurred_at,
-        message=event.message_id if _CONTROL_ID.fullmatch(event.message_id) else word(event.message_id),
+        message=register.message_word(sealer, event.message_id),
         change=change_of(event),
         facility=event.facility.value,
-        mrn=token(event.mrn),
+        mrn=register.token(sealer, event.mrn),
         patient_class=event.patient_class,
         location=event.location,
         coverages=None
         if coverages is None
         else tuple(
-            word(f"{each.insurer}/{each.plan}/{each.member_number}") for each in sorted(coverages, key=lambda c: c.rank)
+            sealer.order_token(f"{each.insurer}/{each.plan}/{each.member_number}")
+            for each in sorted(coverages, key=lambda c: c.rank)
         ),
     )
 
@@ -204,7 +204,7 @@ class RegisterClerk:
                     read.facts.append(
                         RegisteredFact(
                             at, self._token(event.account), self._number(event.account),
-                            fact_of(event, self._token, self._word),
+                            fact_of(event, self._sealer),
                         )
                     )  # fmt: skip
                 case PatientsMerged():

@@ -36,20 +36,22 @@ def judge_cancellation(cancelled: AdmissionCancelled) -> None:
 @step
 def must_have_no_charges(cancelled: AdmissionCancelled) -> None:
     """By the platform's own charges and by billing's: whichever knows more says how many dollars."""
-    standing = registration.standing(cancelled.account)
-    if standing is not None and standing.status != "cancelled":
+    standing = registration.standing_after(
+        cancelled.account, cancelled.facility, cancelled.occurred_at, cancelled.message_id,
+        "pre-admission-cancelled" if cancelled.pre_admission else "admission-cancelled",
+    )  # fmt: skip
+    if standing.status != "cancelled":
         return  # It was admitted anew, or only its admission was taken back and it is expected still.
-    known = standing.charged if standing is not None else Decimal(0)
     account = billing.account(cancelled.account)
     balance = billing.account_balance(account.handle) if account is not None else None
     billed = balance.charges.amount if balance is not None else Decimal(0)
-    if not known and not billed:
+    if not standing.charged and not billed:
         return
     handle = account.handle if account is not None else f"message {cancelled.message_id}"
     raise CancelledWithCharges(
         handle,
-        detail=f"at {cancelled.facility}: {billed:.2f} USD at billing, {known:.2f} USD in the platform's books",
-        at_risk_usd=max(abs(known), abs(billed)),
+        detail=f"at {cancelled.facility}: {billed:.2f} USD at billing, {standing.charged:.2f} USD in the platform's books",
+        at_risk_usd=max(abs(standing.charged), abs(billed)),
     )
 
 

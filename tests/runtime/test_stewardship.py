@@ -78,12 +78,15 @@ class Office:
         [line] = self.on(steward_decisions.open_mismatches)
         return line
 
-    def accepts(self, line: MismatchLine, by: str = DORA) -> steward_decisions.Accepted:
-        return self.on(
-            lambda c: steward_decisions.accept(
-                c, line, self.estate.crosswalks, by=by, behind=frozenset({by}), now=self.now
-            )
-        )
+    def accepts(self, line: MismatchLine, by: str = DORA, *, may_release: bool = True) -> steward_decisions.Accepted:
+        async def work(connection: asyncpg.Connection) -> steward_decisions.Accepted:
+            waiting = await steward_decisions.waiting_for(connection, line, self.estate.crosswalks)
+            return await steward_decisions.accept(
+                connection, line, self.estate.crosswalks, by=by, behind=frozenset({by}), now=self.now,
+                release=[item for item, _ in waiting] if may_release else [],
+            )  # fmt: skip
+
+        return self.on(work)
 
     def entries(self) -> list[tuple[str, str, str, str]]:
         rows = self.on(
@@ -209,6 +212,15 @@ def test_what_waited_for_an_unknown_payer_goes_on_when_its_proposal_is_accepted(
     assert states[waiting] == "released" and states[other] == "open"
     with pytest.raises(DecisionRefused, match="nothing is proposed"):
         office.accepts(lines["AUTO"])
+
+
+def test_who_may_not_release_leaves_what_waited_to_those_who_may(office: Office) -> None:
+    office.hears(ToldRecord(object="payer", code="HHP01", name="Harbor Health Plan"), system="ehr")
+    waiting = office.waits("UnknownPayer:HHP02", "1200.00", "HARBOR HEALTH PLAN")
+    office.looks()
+    done = office.accepts(office.only(), may_release=False)
+    assert (done.target, done.released) == ("commercial", ()) and [i["id"] for i in office.items()] == [waiting]
+    assert office.looks() == Looked(0, 0, 0, 0)
 
 
 def test_where_two_people_are_wanted_the_first_only_agrees(office: Office) -> None:

@@ -43,6 +43,8 @@ from hilum.runtime.approvals import Names
 from hilum.runtime.steward_decisions import Accepted, DecisionRefused, MismatchLine
 from hilum.runtime.work_items import NotOpen
 from hilum.security.decisions import Resource
+from hilum.security.policies import Policies
+from hilum.security.policies.explaining import explain
 
 master_app = typer.Typer(
     name="master",
@@ -226,7 +228,7 @@ def accept(
         async with pool.acquire() as connection:
             number = await steward_decisions.too_short(connection, item)
             line = await steward_decisions.of_item(connection, item)
-        await _permit(pool, caller, line, "accept")
+        policies = await _permit(pool, caller, line, "accept")
         if line is None and number is None:
             raise DecisionRefused(f"the work item {item} is no mismatch of master data")
         async with pool.acquire() as connection, connection.transaction():
@@ -234,8 +236,14 @@ def accept(
                 assert number is not None
                 return await steward_decisions.accept_list(connection, item, number, by=caller.actor, now=now())
             behind = Names(known).behind_caller(caller)
+            waiting = await steward_decisions.waiting_for(connection, line, known.crosswalks)
+            release = [
+                number
+                for number, queue in waiting
+                if explain(policies, caller, "release", Resource("WorkItem", str(number), {"queue": queue})).decision
+            ]
             made = await steward_decisions.accept(
-                connection, line, known.crosswalks, by=caller.actor, behind=behind, now=now()
+                connection, line, known.crosswalks, by=caller.actor, behind=behind, release=release, now=now()
             )
             await stewardship.look_over(connection, known, now=now())
             return made
@@ -285,11 +293,11 @@ def reject(
         console().print(f"{escape(target)} is not proposed again.")
 
 
-async def _permit(pool: asyncpg.Pool, caller: Caller, line: MismatchLine | None, what: str) -> None:
+async def _permit(pool: asyncpg.Pool, caller: Caller, line: MismatchLine | None, what: str) -> Policies:
     about = Resource(_CROSSWALK, "master")
     if line is not None:
         about = Resource(_CROSSWALK, line.subject, {"facility": line.facility if line.facility else None})
-    await permit(pool, caller, "update", [about], operation=f"cli.master.{what}")
+    return await permit(pool, caller, "update", [about], operation=f"cli.master.{what}")
 
 
 def _decided(data: Path, url: str | None, work: Any) -> Any:

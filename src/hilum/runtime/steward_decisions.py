@@ -5,7 +5,7 @@ All functions work inside the caller's transaction, so that the crosswalk's entr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -86,6 +86,19 @@ async def too_short(connection: asyncpg.Connection, item: int) -> str | None:
     return cause.partition(":")[2] if cause is not None and cause.startswith(f"{LIST_TOO_SHORT}:") else None
 
 
+async def waiting_for(
+    connection: asyncpg.Connection, line: MismatchLine, crosswalks: Mapping[str, CrosswalkSpec]
+) -> list[tuple[int, str]]:
+    """The open work items, with their queues, of what waits for the entry that a mismatch lacks."""
+    if line.kind != CODE_MISSING or line.subject not in crosswalks:
+        return []
+    rows = await connection.fetch(
+        "SELECT id, queue FROM hilum.work_item WHERE state = 'open' AND cause = ANY($1) ORDER BY id",
+        [f"{rejection}:{line.code}" for rejection in crosswalks[line.subject].waits],
+    )
+    return [(row["id"], row["queue"]) for row in rows]
+
+
 async def accept(
     connection: asyncpg.Connection,
     line: MismatchLine,
@@ -93,11 +106,13 @@ async def accept(
     *,
     by: str,
     behind: frozenset[str],
+    release: Collection[int],
     now: datetime,
 ) -> Accepted:
     """Write the proposed match into its crosswalk under the steward's name, and let go what waited for it.
 
-    ``behind``: everyone who acts when ``by`` does. Where the crosswalk wants two people the first only agrees.
+    ``behind``: everyone who acts when ``by`` does. Where the crosswalk wants two people the first only agrees. ``release``: the
+    work items, of those that wait for it (``waiting_for``), that the steward may let go.
     ``DecisionRefused`` when there is nothing to accept; ``CrosswalkRefused`` when the target is none of the crosswalk's.
     """
     assert line.item is not None
@@ -126,13 +141,9 @@ async def accept(
     if await _is_open(connection, line.item):
         await work_items.resolve(connection, line.item, now=now, actor=by)
     released: list[str] = []
-    if line.kind == CODE_MISSING:
-        causes = [f"{rejection}:{line.code}" for rejection in crosswalks[line.subject].waits]
-        waiting = await connection.fetch(
-            "SELECT id FROM hilum.work_item WHERE state = 'open' AND cause = ANY($1) ORDER BY id", causes
-        )
-        for item in waiting:
-            released += await work_items.release(connection, item["id"], now=now, actor=by)
+    for item, _ in await waiting_for(connection, line, crosswalks):
+        if item in release:
+            released += await work_items.release(connection, item, now=now, actor=by)
     return Accepted(line.item, line.subject, line.code, line.facility, row["proposed"], tuple(released))
 
 

@@ -57,6 +57,8 @@ def _need_secrets(estate: Estate, data: Path) -> None:
     for name, spec in estate.systems.items():
         listen = spec.listen.webhook
         hook = [s for s in (listen.secret, listen.previous_secret) if s is not None] if listen is not None else []
+        fetched = spec.listen.sftp
+        hook += [s for s in (fetched.key, fetched.passphrase) if s is not None] if fetched is not None else []
         for reference in (*hook, *(v for v in spec.connect.values() if isinstance(v, str) and is_reference(v))):
             try:
                 resolve_secret(reference, data)

@@ -290,7 +290,7 @@ async def answers_sent(
                   count(*) FILTER (WHERE state = 'sent' AND verdict = 'accepted') AS accepted,
                   count(*) FILTER (WHERE state = 'sent' AND verdict = 'noted') AS noted,
                   count(*) FILTER (WHERE state = 'sent' AND verdict = 'refused') AS refused,
-                  count(*) FILTER (WHERE state IN ('made', 'ready')) AS on_the_way
+                  count(*) FILTER (WHERE state IN ('made', 'ready') AND way <> 'http') AS on_the_way
              FROM x12_answer
             WHERE ($4 = '' OR system = $4)
               AND made_at >= ($1::date::timestamp AT TIME ZONE $3) AND made_at < (($2::date + 1)::timestamp AT TIME ZONE $3)

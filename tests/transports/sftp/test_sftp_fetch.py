@@ -147,6 +147,10 @@ def test_a_key_that_the_partner_does_not_take_is_work_for_a_person(
 def test_a_server_that_is_away_is_visited_again_and_nothing_is_anybodys_work(
     installation: Installation, partner: OpenSsh
 ) -> None:
+    installation.clearinghouse(by_sftp(partner, path=f"{partner.files}/elsewhere"))
+    with installation.running():
+        installation.until(lambda: "the folder that is named is not there" in installation.log())
+    installation.clearinghouse(by_sftp(partner))
     partner.stop()
     with installation.running() as process:
         installation.until(lambda: "clearinghouse was not reached" in installation.log())

@@ -13,7 +13,8 @@ from typing import Literal
 class FolderOutbox:
     """Puts files into ``folder``, which is made when it is missing. Hidden names (``.NAME.part``) are on their way.
 
-    The folder must be the platform's own or its partner's: a link in its place is not followed.
+    A folder that is made is the platform's user's alone; make it beforehand, with a group, for another program that collects.
+    A link in its place is not followed.
     """
 
     way: Literal["folder"] = "folder"
@@ -31,7 +32,7 @@ class FolderOutbox:
         await asyncio.to_thread(self._show, name)
 
     def _put(self, name: str, data: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._opened() as folder:
             descriptor = os.open(
                 _hidden(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, self._mode,

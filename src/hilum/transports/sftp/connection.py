@@ -153,6 +153,10 @@ def _host_key_kinds(trusted: list[asyncssh.SSHKey]) -> list[str]:
 
 def _reason(error: Exception) -> str:
     """Why, without anything the other side could have written."""
+    if isinstance(error, asyncssh.SFTPNoSuchFile):
+        return "the folder that is named is not there"
+    if isinstance(error, asyncssh.SFTPPermissionDenied):
+        return "the server does not let us into the folder that is named"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:

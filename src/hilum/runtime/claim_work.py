@@ -30,7 +30,7 @@ _REMEDIES = {
     "answer to its claims comes.",
     "ClaimFileRejected": "Correct in billing what the reasons name and send the claims again; the item closes when they are sent.",
     "ClaimsUnanswered": "Ask the clearinghouse for the claim acknowledgements (277CA) of these claims. The item closes when they are answered.",
-    "ClaimsUndecided": "Ask the payer where the claims stand (`hilum claim status NUMBER --ask`). The item closes when it decided.",
+    "ClaimsUndecided": "Ask the payer where the claims stand (POST /claims/v1/status-inquiries). The item closes when it decided.",
     "ClaimsRejected": "Correct in billing what the reason names and send the claims again; the item closes when they are sent.",
     "ClaimsUnknown": "Find out why billing's 837 of these claims did not come here, and send a copy of it. The item closes when it came.",
     "ClaimReversalsAlone": "Ask the payer for the remittance that is taken back here. The item closes when it came.",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 from tests.crash.payments import DENIED, HARBOR, KNEE, TAKEN_BACK, TODAY, Payments, usd
 from tests.crash.worlds import a_hospital, until
 
+from hilum.audit.evidence.package import Package
 from hilum.store.postgres_server import EmbeddedPostgres
 from hilum.testing.neighbours.tryton import Tryton
 from hilum.testing.remittances import PaidClaim, PayerRemittance, interchange
@@ -178,3 +181,34 @@ def test_billing_hears_in_which_journal_a_remittance_stands_and_why_another_does
     assert said["remittance/HHP01/EFT-22"] == ("posted", journal["number"], "1500.00")
     assert said["remittance/HHP01/EFT-23"] == ("refused", f"Period not open: {far:%Y-%m} and after", "1500.00")
     assert len({note["key"] for note in notes()}) == len(notes())
+
+
+def test_the_evidence_of_a_journal_has_each_amount_with_its_rule_and_the_tables_as_they_were(
+    payments: Payments, tmp_path: Path
+) -> None:
+    payments.drops(PayerRemittance("EFT-24", [KNEE, DENIED], paid_on=TODAY))
+    [journal] = payments.hospital.query("SELECT number FROM posting_journal WHERE source = 'remittance/HHP01/EFT-24'")
+    made: list[Package] = []
+
+    def whole() -> bool:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        told = payments.hospital.hilum("evidence", "make", journal["number"], "--reason", "audit", "--to", str(folder))
+        made.append(Package.open(Path(told["file"])))
+        return not told["pending"]
+
+    until(whole)
+    package = made[-1]
+    [source] = [json.loads(line) for line in package.members["postings.jsonl"].splitlines()]
+    assert (source["source"], source["reference"], source["journals"][0]["number"]) == (
+        "remittance/HHP01/EFT-24", "EFT-24", journal["number"],
+    )  # fmt: skip
+    assert [(line["line"], line["rule"], line["moved"], line["debit"]) for line in source["lines"]] == [
+        ("c1", "PAY", "1200.00", "1050"), ("c1a1", "CON", "200.00", "4900"), ("c1a2", "PAT", "100.00", "1210"),
+        ("c2a1", "DEN", "450.00", "1220"),
+    ]  # fmt: skip
+    rules = package.members[f"tables/{source['tables']}/posting_rules.csv"].decode()
+    assert "PAY,payment,,,,,1050,1200" in rules
+    entries = [json.loads(line) for line in package.members["entries.jsonl"].splitlines()]
+    assert b"revenue.staged" in package.members["entries.jsonl"] and len(entries) == package.manifest["entries"]
+    assert KNEE.claim.encode() not in b"".join(package.members.values())

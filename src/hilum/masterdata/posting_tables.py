@@ -91,8 +91,10 @@ def read_book(root: Path, rules: str = RULES_FILE, kinds: str = KINDS_FILE) -> P
     for file, faults in ((rules, rule_table.faults), (kinds, kind_table.faults)):
         if faults:
             raise TableUnreadable(f"{file}:{faults[0].line}: {faults[0].what} {faults[0].do}")
-    digest = hashlib.sha256((root / rules).read_bytes() + b"\x1f" + (root / kinds).read_bytes()).hexdigest()
-    return PostingBook(PostingRules(rule_table.rules), kind_table.kinds, digest)
+    read = {file: (root / file).read_bytes() for file in (rules, kinds)}
+    digest = hashlib.sha256(b"\x1f".join(read.values())).hexdigest()
+    texts = {file: content.decode("utf-8") for file, content in read.items()}
+    return PostingBook(PostingRules(rule_table.rules), kind_table.kinds, digest, texts)
 
 
 def _rule(line: int, cells: dict[str, str], faults: list[RowFault]) -> PostingRule | None:

@@ -8,7 +8,7 @@ always have two sides, so whatever set of them is posted balances.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
@@ -145,6 +145,8 @@ class PostingBook:
     kinds: Mapping[tuple[str, str], str]
     version: str
     """The digest of both tables: every source keeps by which it was staged."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The tables themselves, by file name."""
 
     def staged(self, movement: FinancialMovement, on: date) -> StagedEntry:
         """``staged``, after an adjustment was given the kind that its reason means here."""

@@ -52,14 +52,15 @@ class RevenueDesk:
                 # Asked first: a rule that was ended since must not keep what is staged from being known.
                 if not await subledger.staged_before(connection, staging):
                     # Ten thousand claims take a second: the loop goes on meanwhile.
-                    entries, tables = await asyncio.to_thread(self._entries, staging)
+                    entries, book = await asyncio.to_thread(self._entries, staging)
                     claims = [self._token(entry) for entry in entries]
                     now = self._clock()
                     async with connection.transaction():
                         if await subledger.add(
-                            connection, staging, entries, claims, tables=tables, now=now, staged_by=key
+                            connection, staging, entries, claims, tables=book.version, now=now, staged_by=key
                         ):
-                            await append(connection, [_staged(staging, len(entries), tables, now)])
+                            await subledger.keep_tables(connection, book, now=now)
+                            await append(connection, [_staged(staging, len(entries), book.version, now)])
             except StagedBefore as other:
                 raise StagedOtherwise(staging.source, detail=str(other), at_risk_usd=abs(staging.amount)) from other
             return await subledger.read(connection, staging.source)
@@ -87,6 +88,8 @@ class RevenueDesk:
             done = await charge_staging.stage_run(
                 connection, book, facility=facility, until=until, run=run, now=now, staged_by=key
             )  # fmt: skip
+            if done.news:
+                await subledger.keep_tables(connection, book, now=now)
             if done.causes:
                 await tell_held(connection, self._estate, done.causes, owner=self._owner, now=now)
             await append(
@@ -103,13 +106,17 @@ class RevenueDesk:
             except NoRule as without:
                 at_risk = sum((abs(each.amount) for each in accrual.not_invoiced), Decimal(0))
                 raise NoPostingRule(str(without), at_risk_usd=at_risk) from without
+            if news:
+                await subledger.keep_tables(connection, book, now=now)
             await append(connection, [_staged(each.staging, len(each.entries), book.version, now) for each in news])
         return staged
 
     @property
     def _owner(self) -> str:
         """Who owns the books, for work that no queue has an owner for."""
-        return next((s.owner for s in self._estate.systems.values() if s.connect.get("connector") == "revenue_desk"), "")
+        return next(
+            (s.owner for s in self._estate.systems.values() if s.connect.get("connector") == "revenue_desk"), ""
+        )
 
     async def ping(self) -> None:
         await self._pool.fetchval("SELECT 1")
@@ -117,7 +124,7 @@ class RevenueDesk:
     async def close(self) -> None:
         pass
 
-    def _entries(self, staging: Staging) -> tuple[list[StagedEntry], str]:
+    def _entries(self, staging: Staging) -> tuple[list[StagedEntry], PostingBook]:
         book = self._book()
         entries = []
         missing: dict[str, None] = {}
@@ -131,7 +138,7 @@ class RevenueDesk:
             first, *others = missing
             more = f"and {len(others)} more: {'; '.join(others[:20])}" if others else ""
             raise NoPostingRule(first, detail=more, at_risk_usd=abs(staging.amount))
-        return entries, book.version
+        return entries, book
 
     def _book(self) -> PostingBook:
         """Read each time: a corrected table counts from the next document on, and each source keeps by which it went."""

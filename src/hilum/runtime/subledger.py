@@ -11,10 +11,11 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import asyncpg
+import orjson
 
 from hilum.authoring.revenue import StagedJournal, StagedSource, Staging
 from hilum.model.ledger import DocumentRef, Journal
-from hilum.model.posting import StagedEntry, journal_of
+from hilum.model.posting import PostingBook, StagedEntry, journal_of
 
 _ZERO = Decimal(0)
 _COLUMNS = (
@@ -79,6 +80,14 @@ async def add(
         [(staging.source, facility, total) for facility, total in sorted(totals.items())],
     )
     return True
+
+
+async def keep_tables(connection: asyncpg.Connection, book: PostingBook, *, now: datetime) -> None:
+    """Keep the tables that something is staged by, so that its rules can be read when the estate has others."""
+    await connection.execute(
+        "INSERT INTO posting_tables (digest, texts, first_used) VALUES ($1, $2::jsonb, $3) ON CONFLICT (digest) DO NOTHING",
+        bytes.fromhex(book.version), orjson.dumps(dict(book.texts)).decode(), now,
+    )  # fmt: skip
 
 
 async def staged_before(connection: asyncpg.Connection, staging: Staging) -> bool:

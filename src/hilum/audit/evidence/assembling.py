@@ -24,11 +24,14 @@ from hilum.audit.evidence.package import (
     ENTRIES,
     HEADS,
     PAYLOADS,
+    POSTINGS,
+    TABLES,
     THREADS,
     json_bytes,
     json_lines,
     write_package,
 )
+from hilum.audit.evidence.postings import Postings, postings_of
 from hilum.audit.evidence.scope import Scope, period_bounds
 from hilum.audit.lineage import trace
 from hilum.audit.lookup import beginnings
@@ -126,7 +129,8 @@ async def assemble(
             threads += await trace(connection, address, estate=sources.estate, limit=1, protection=sources.protection)
         accesses = await _accesses(connection, threads)
         places = {(mark.shard, mark.seq) for thread in threads for mark in thread.audit}
-        places |= {(access.shard, access.seq) for access in accesses}
+        postings = await postings_of(connection, threads)
+        places |= {(access.shard, access.seq) for access in accesses} | postings.places
         entries, pending = await proved_entries(connection, places, head.size)
         proved = {(entry.shard, entry.seq) for entry in entries}
         accesses = [access for access in accesses if (access.shard, access.seq) in proved]
@@ -134,7 +138,7 @@ async def assemble(
         published = await _published(connection, head)
     # Telling a month of threads takes a while: not in the loop that beats this process's heart.
     return await asyncio.to_thread(
-        _packed, scope, sources, threads, accesses, entries, pending, raw, head, published,
+        _packed, scope, sources, threads, accesses, postings, entries, pending, raw, head, published,
         at=at, made_by=made_by, reason=reason, with_payloads=with_payloads,
     )  # fmt: skip
 
@@ -144,6 +148,7 @@ def _packed(
     sources: Sources,
     threads: list[Thread],
     accesses: list[Seen],
+    postings: Postings,
     entries: list[ProvedEntry],
     pending: int,
     raw: dict[Address, bytes | Closed],
@@ -179,6 +184,10 @@ def _packed(
         HEADS: json_bytes({"head": head.as_fields(), "published": published}),
         ACCESSES: json_lines([access.as_fields() for access in accesses]),
     }
+    if postings.sources:
+        files[POSTINGS] = json_lines(postings.sources)
+        for digest, texts in postings.tables.items():
+            files |= {f"{TABLES}{digest}/{name.rpartition('/')[2]}": text.encode() for name, text in texts.items()}
     if with_payloads:
         for address, content in raw.items():
             if isinstance(content, bytes):

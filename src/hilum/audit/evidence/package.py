@@ -10,6 +10,8 @@
     entries.jsonl     the audit entries about all of that, each with its proof under the head
     heads.json        the head, and proofs that it continues (or is continued by) the heads published elsewhere
     accesses.jsonl    who saw it
+    postings.jsonl    one staged source a line: its amounts with the rule of each, and the journals they stand in
+    tables/<digest>/  the posting tables by which they were staged
     payloads/m-1-7    source bytes, where they were asked for and policy allows
 
 The same content gives the same bytes: members are sorted, stored without compression and carry no time. The package's
@@ -35,8 +37,8 @@ from hilum.audit.signing import KeyProblem, Signer, parse_public_key
 FORMAT, VERSION = "hilum-evidence-package", 1
 PURPOSE = "evidence"
 MANIFEST, SIGNATURE, COVER = "manifest.json", "signature.json", "cover.html"
-THREADS, ENTRIES, HEADS, ACCESSES, PAYLOADS = (
-    "threads.jsonl", "entries.jsonl", "heads.json", "accesses.jsonl", "payloads/",
+THREADS, ENTRIES, HEADS, ACCESSES, POSTINGS, TABLES, PAYLOADS = (
+    "threads.jsonl", "entries.jsonl", "heads.json", "accesses.jsonl", "postings.jsonl", "tables/", "payloads/",
 )  # fmt: skip
 _NEVER = (1980, 1, 1, 0, 0, 0)
 _READABLE = 0o100444 << 16

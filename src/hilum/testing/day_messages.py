@@ -61,13 +61,35 @@ class Usage:
     place: Place | None = None  # Where it belongs; None for a department that is not mapped.
 
 
-def adt(trigger: str, patient: Patient, *, control_id: str, at: datetime, location: str, before: str = "") -> str:
-    """ADT^A01, A02, A03 or A04."""
-    return _message(
+def adt(
+    trigger: str,
+    patient: Patient,
+    *,
+    control_id: str,
+    at: datetime,
+    location: str,
+    before: str = "",
+    insured: tuple[str, str] | None = None,
+) -> str:
+    """ADT^A01 to A04, A08 or A11; ``insured`` is the insurer as the EHR calls it and the member's number there (IN1-3, IN1-36)."""
+    segments = [
         _header("ADT", trigger, "ADT_A01", patient.facility, control_id, at),
         _segment("EVN", {1: trigger, 2: _moment(at)}),
         _identity(patient),
         _segment("PV1", {1: "1", 2: "I", 3: location, 6: before, 36: "01" if trigger == "A03" else ""}),
+    ]
+    if insured is not None:
+        segments.append(_segment("IN1", {1: "1", 2: "GOLD", 3: insured[0], 17: "SEL", 36: insured[1]}))
+    return _message(*segments)
+
+
+def merge(survivor: Patient, merged: Patient, *, control_id: str, at: datetime) -> str:
+    """ADT^A40: ``merged``, patient and account, is ``survivor`` from now on."""
+    return _message(
+        _header("ADT", "A40", "ADT_A39", survivor.facility, control_id, at),
+        _segment("EVN", {1: "A40", 2: _moment(at)}),
+        _identity(survivor),
+        _segment("MRG", {1: f"{merged.mrn}^^^{merged.facility}^MR", 3: f"{merged.account}^^^{merged.facility}^AN"}),
     )
 
 

@@ -112,7 +112,12 @@ class Hospital:
         self.payer: Neighbour = simulated_payer(
             directory, token_file=self.data / "secrets" / "payer-token", port=self._ports["payer"]
         )
-        self.ehr = SimulatedEhr(directory, to=f"127.0.0.1:{self._ports['mllp']}", ack_timeout_seconds=5.0)
+        self.ehr = SimulatedEhr(directory, to=self.mllp_address, ack_timeout_seconds=5.0)
+
+    @property
+    def mllp_address(self) -> str:
+        """Where the platform listens for HL7: ``host:port``."""
+        return f"127.0.0.1:{self._ports['mllp']}"
 
     def insures(self, *members: Mapping[str, Any]) -> None:
         """The payer knows these members from now on; it is started when it was not yet."""

@@ -215,6 +215,38 @@ def test_two_workers_answer_once(database_url: str, tmp_path: Path) -> None:
     desk(database_url, tmp_path, story)
 
 
+class SlowOutbox(FolderOutbox):
+    """A disk that takes its time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.reached, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def put(self, name: str, data: bytes) -> None:
+        self.reached.set()
+        await self.goes_on.wait()
+        await super().put(name, data)
+
+
+def test_a_slow_worker_does_not_repeat_what_another_delivered_meanwhile(database_url: str, tmp_path: Path) -> None:
+    async def story(at: Desk) -> None:
+        await at.takes(remittance())
+        slow = SlowOutbox(at.place)
+        desk = X12Answers(at.pool, at.estate, at.protection, {"clearinghouse": slow}, clock=CLOCK)
+        working = asyncio.create_task(desk.run_once())
+        await slow.reached.wait()
+        await at.works()
+        collected = at.lying()
+        for name in collected:
+            (at.place / name).unlink()
+        slow.goes_on.set()
+        await working
+        await at.works()
+        assert collected + at.lying() == ["clearinghouse-000000001-1-1.x12"]
+
+    desk(database_url, tmp_path, story)
+
+
 def test_an_outbox_that_cannot_be_written_keeps_what_is_owed(database_url: str, tmp_path: Path) -> None:
     async def story(at: Desk) -> None:
         at.place.write_bytes(b"a file in its place")

@@ -151,6 +151,10 @@ def test_what_a_person_decided_is_not_asked_again_for_the_same_amount(at_desk):
             item = await connection.fetchval("SELECT id FROM work_item")
             await work_items.skip(connection, item, now=NOW, actor="person:ana", reason="the bank's fee")
         await desk.record(report(line("BR-2", "7.00"), statement="S2"), key="k")
+        # What sets itself off changes the group and not its difference.
+        await desk.record(
+            report(line("BR-3", "50.00", "EFT-1"), line("BR-4", "-50.00", "EFT-1"), statement="S3"), key="k"
+        )
         return await work(pool)
 
     assert at_desk(run) == []

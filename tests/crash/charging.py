@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -16,6 +16,8 @@ from hilum.runtime.charge_lists import PostedCharge
 from hilum.store.pool import open_pool
 from hilum.testing.charges import ChargeLine, charge_message
 
+FACILITIES = ("ST-MARY", "HARBOR-VIEW", "NORTH-POINT")
+_FLOWS = {"charges_due": "post_charges", "period_ending": "accrue_period"}
 YESTERDAY = TODAY - timedelta(days=1)
 
 
@@ -29,6 +31,7 @@ class Charging:
 
     payments: Payments
     nights: Iterator[int]
+    asked: dict[str, int] = field(default_factory=dict)  # Cases by flow.
 
     def sends(self, *lines: ChargeLine, facility: str = "ST-MARY", control_id: str = "") -> str:
         """The EHR's acknowledgement of a DFT."""
@@ -56,21 +59,20 @@ class Charging:
 
     def night(self, *, schedule: str = "charges_due", day: date = TODAY) -> None:
         """The schedule's moment, and all that follows from it."""
-        hospital = self.payments.hospital
+        self.night_falls(schedule=schedule, day=day)
+        self.night_ends(schedule=schedule)
+
+    def night_falls(self, *, schedule: str = "charges_due", day: date = TODAY) -> None:
+        """The schedule's moment, whatever becomes of it."""
         minute = next(self.nights)
-        hospital.hilum("schedule", "run", schedule, "--at", f"{day}T02:{minute:02}")
-        flow = "post_charges" if schedule == "charges_due" else "accrue_period"
-        prefix = f"{flow}/%{day}T02:{minute:02}" if flow == "post_charges" else f"{flow}/%"
-        until(
-            lambda: (
-                len(
-                    hospital.query(
-                        "SELECT 1 FROM flow_case WHERE id LIKE $1 AND state IN ('done', 'waiting', 'stopped')", prefix
-                    )
-                )
-                == 3
-            )
-        )
+        self.asked[_FLOWS[schedule]] = self.asked.get(_FLOWS[schedule], 0) + len(FACILITIES)
+        self.payments.hospital.hilum("schedule", "run", schedule, "--at", f"{day}T02:{minute:02}")
+
+    def night_ends(self, *, schedule: str = "charges_due") -> None:
+        """Wait until a case of each facility came to rest for each night that fell."""
+        flow = _FLOWS[schedule]
+        sql = "SELECT 1 FROM flow_case WHERE flow = $1 AND state IN ('done', 'waiting', 'stopped')"
+        until(lambda: len(self.payments.hospital.query(sql, flow)) == self.asked[flow])
 
     async def drilled(self, number: str) -> list[PostedCharge]:
         """The charges that a journal of the ledger is made of."""

@@ -50,7 +50,7 @@ def charge_recorded(message: Hl7, line: Segment, *, recorded_by: str, zone: Zone
     department = line.get("13.1") or line.get("16.1")
     if department is None:
         raise InvalidData("FT1-13 is missing", detail="a charge without a department belongs to no cost centre")
-    said = line.get("30.1")
+    said, named = line.get("30.1"), line.get("7.2")
     posted = line.get("5.1")
     return ChargeRecorded(
         charge_id=number,
@@ -59,7 +59,7 @@ def charge_recorded(message: Hl7, line: Segment, *, recorded_by: str, zone: Zone
         takes_back=(said if said is not None else number) if kind == CREDIT else None,
         account=AccountNumber(value=message["PID-18.1"], authority=message.get("PID-18.4.1") or facility),
         charge_code=ChargeCode(value=line["7.1"]),
-        description=line.get("7.2") or "",
+        description=named if named is not None else "",
         quantity=quantity,
         amount_usd=-abs(amount) if kind == CREDIT else amount,
         facility=FacilityCode(value=facility),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from hmac import digest
+from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.crash.worlds import IMPATIENT, LAKESHORE, until
@@ -214,6 +219,36 @@ def test_merged_patients_and_accounts_are_one_at_billing_and_in_the_register(hos
     assert hospital.hilum("patient-account", "show", "ACC-21")["account"] == told["account"]
     # What was told of either number is found by both.
     assert hospital.hilum("trace", "ACC-20")["total"] == hospital.hilum("trace", "ACC-21")["total"] == 4
+
+
+def test_an_encounter_that_fhir_tells_of_is_an_account_like_any_other(hospital: Hospital) -> None:
+    hospital.insures({**CASEY, "member": "W-1032"})
+    sample = (LAKESHORE / "samples" / "encounter_notified_with_what_it_names.json").read_bytes()
+    assert [notifies(hospital, sample), notifies(hospital, sample)] == [202, 200]
+    until(lambda: coverage_at_billing(hospital, "ACC-9032") == ["active"])
+    until(lambda: at_billing(hospital, "ACC-9032")["history"].count("A08") >= 1)
+    assert at_billing(hospital, "ACC-9032")["history"].count("A04") == 1
+    assert notifies(hospital, sample.replace(b'"in-progress"', b'"cancelled"')) == 202
+    until(lambda: at_billing(hospital, "ACC-9032")["status"] == "cancelled")
+    assert notifies(hospital, sample.replace(b'"in-progress"', b'"nonsense"')) in (400, 422)
+
+
+def notifies(hospital: Hospital, body: bytes) -> int:
+    """The EHR's clinics notify, signing as Standard Webhooks say; the status of the answer."""
+    address = urlsplit(hospital.ready["intake-1"]["addresses"]["ehr/webhook"])
+    secret = b64decode((hospital.data / "secrets" / "ehr-webhook").read_text().removeprefix("whsec_"))
+    number, stamp = f"msg_{next(_control)}", str(int(datetime.now(UTC).timestamp()))
+    mac = digest(secret, f"{number}.{stamp}.".encode() + body, sha256)
+    headers = {
+        "webhook-id": number, "webhook-timestamp": stamp, "webhook-signature": "v1," + b64encode(mac).decode(),
+        "content-type": "application/json",
+    }  # fmt: skip
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=30)
+    try:
+        connection.request("POST", address.path, body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def test_a_message_that_is_sent_again_changes_nothing(hospital: Hospital) -> None:

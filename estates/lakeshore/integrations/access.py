@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from hilum.authoring import Hl7, System, feed, mapping
-from hilum.processes.patient_access import adt
+from hilum.processes.patient_access import adt, encounters
 from hilum.processes.patient_access.billing_messages import account_message
 from hilum.processes.patient_access.corrections import judge_cancellation, unlink_patients
 from hilum.processes.patient_access.verification import verify_coverage
@@ -28,6 +30,13 @@ ehr = System("ehr")
 billing = System("billing")
 
 LAKESHORE_TIME = ZoneInfo("America/Chicago")
+# FHIR names who issued a number by an address, HL7 v2 by a code: one account has both.
+FHIR_AUTHORITIES = {
+    f"https://lakeshore.example/{kind}/{facility}": facility
+    for kind in ("mrn", "account")
+    for facility in ("ST-MARY", "HARBOR-VIEW", "NORTH-POINT")
+}
+EncounterFact = PatientRegistered | PatientDischarged | AdmissionCancelled | PatientUpdated | CoverageReported
 
 __all__ = ["judge_cancellation", "unlink_patients", "verify_coverage"]
 
@@ -130,6 +139,29 @@ def accounts_merged(message: Hl7) -> list[PatientsMerged]:
 @mapping(source=ehr, message="ADT^A37")
 def patients_unlinked(message: Hl7) -> PatientsUnlinked:
     return adt.unlinked(message, LAKESHORE_TIME)
+
+
+class FhirResource(BaseModel):
+    """A resource or Bundle as the EHR's clinics notify of it (FHIR R4); what is in it the reading judges."""
+
+    model_config = ConfigDict(extra="allow")
+
+    resource_type: str = Field(alias="resourceType")
+
+
+@mapping(source=ehr, message="Encounter")
+def encounter_notified(resource: FhirResource) -> list[EncounterFact]:
+    return encounters.accounts_told(resource.model_dump(by_alias=True), LAKESHORE_TIME, FHIR_AUTHORITIES)
+
+
+@mapping(source=ehr, message="Account")
+def account_notified(resource: FhirResource) -> list[EncounterFact]:
+    return encounters.accounts_told(resource.model_dump(by_alias=True), LAKESHORE_TIME, FHIR_AUTHORITIES)
+
+
+@mapping(source=ehr, message="Bundle")
+def encounter_notified_with_what_it_names(resource: FhirResource) -> list[EncounterFact]:
+    return encounters.accounts_told(resource.model_dump(by_alias=True), LAKESHORE_TIME, FHIR_AUTHORITIES)
 
 
 @feed(

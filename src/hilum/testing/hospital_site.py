@@ -20,6 +20,7 @@ def make_secrets(folder: Path, erp_credentials: str) -> None:
         "billing-api-token": secrets.token_urlsafe(24),
         "payer-token": secrets.token_urlsafe(24),
         "stock-webhook": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
+        "ehr-webhook": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
         "erp": erp_credentials,
     }
     for name, value in made.items():

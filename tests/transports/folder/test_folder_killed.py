@@ -24,6 +24,7 @@ from hilum.security.sealing.key_file import LocalKeyFile
 
 LAKESHORE = Path(__file__).parents[3] / "estates" / "lakeshore"
 SECRETS = {
+    "ehr-webhook": "whsec_" + base64.b64encode(b"the-secret-of-the-notices").decode(),
     "stock-webhook": "whsec_" + base64.b64encode(b"the-secret-of-the-webhook").decode(),
     "stock-webhook-old": "whsec_" + base64.b64encode(b"the-secret-before-that-one").decode(),
 }

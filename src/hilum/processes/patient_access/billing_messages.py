@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
+from hilum.connectors.billing_hl7v2 import control_id
 from hilum.formats.hl7v2 import build
 from hilum.formats.hl7v2.writer import Field
 from hilum.model.identifiers import Identifier
@@ -34,6 +35,8 @@ _TRIGGERS: dict[type[AccountEvent], str] = {
     DischargeCancelled: "A13",
 }
 _INPATIENT = "I"
+_LONGEST_CONTROL_ID = 20
+"""MSH-10 (ch. 2.15.9.10); what FHIR calls a fact may be longer."""
 
 
 def account_message(
@@ -44,6 +47,8 @@ def account_message(
     moment = f"{event.occurred_at.astimezone(zone):%Y%m%d%H%M%S%z}"
     # One message of the EHR may merge several patients, and each goes out by itself.
     number = event.message_id if not isinstance(event, PatientsMerged) else f"{event.message_id}.{event.line}"
+    if len(number) > _LONGEST_CONTROL_ID:
+        number = control_id(number)
     segments: list[list[Field]] = [
         ["MSH", "HILUM", event.facility.value, *receiver, moment, "", ["ADT", trigger], number, "P", "2.5.1"],
         ["EVN", trigger, moment],

@@ -165,6 +165,18 @@ def test_only_what_was_asked_for_counts(database_url: str) -> None:
     watch(database_url, story)
 
 
+def test_a_repetition_is_no_new_file_also_where_only_its_type_is_asked_for(database_url: str) -> None:
+    async def story(platform: Watch) -> None:
+        await platform.looks()
+        await platform.comes(chicago(2, 6), fact="HHP01/EFT-7")
+        await platform.comes(chicago(3, 6), fact="HHP01/EFT-7")
+        await platform.looks(chicago(3, 8))
+        days = await platform.days()
+        assert (days[2], days[3]) == ("received", "missing")
+
+    watch(database_url, story, HHP.model_copy(update={"where": {}}))
+
+
 def test_weekends_and_holidays_have_no_file(database_url: str) -> None:
     async def story(platform: Watch) -> None:
         await platform.looks()

@@ -212,6 +212,32 @@ def test_what_met_by_amount_is_open_again_when_something_else_could_be_meant(at_
     assert at_desk(run) == ({"matched"}, {"open 50.00", "open -50.00"})
 
 
+@pytest.mark.parametrize("last", range(7))
+def test_one_more_fact_reaches_as_far_as_it_can_change_anything(at_desk, last):
+    # W-0 makes BR-1 ambiguous; so W-1 is left for the sum of day 10, which BR-2 then might be as well as that of day 20.
+    chain: list[StatementLines | ExpectedDeposit] = [
+        paid("W-0", "50.00", day=0), report(line("BR-1", "50.00"), statement="S1", day=5), paid("W-1", "50.00", day=10),
+        paid("W-2", "100.00", day=10), report(line("BR-2", "150.00"), statement="S2", day=15), paid("W-3", "70.00", day=20),
+        paid("W-4", "80.00", day=20),
+    ]  # fmt: skip
+    chain.append(chain.pop(last))
+
+    async def run(desk: CashDesk, pool: asyncpg.Pool) -> Any:
+        for fact in chain[:-1]:
+            await (desk.expect(fact, key="k") if isinstance(fact, ExpectedDeposit) else desk.record(fact, key="k"))
+        before = await states(pool)
+        fact = chain[-1]
+        await (desk.expect(fact, key="k") if isinstance(fact, ExpectedDeposit) else desk.record(fact, key="k"))
+        return before, await states(pool)
+
+    before, after = at_desk(run)
+    assert {state.partition(" ")[0] for state in after.values()} == {"open"} and len(after) == 7
+    if last == 0:
+        assert {number: before[f"HHP01/{number}"] for number in ("W-1", "W-3", "W-4")} == dict.fromkeys(
+            ("W-1", "W-3", "W-4"), "matched"
+        )
+
+
 def facts_of(seed: int) -> list[StatementLines | ExpectedDeposit]:
     """Three months of few amounts, so that much could be much else; some linked over weeks."""
     dice = Random(seed)

@@ -15,6 +15,7 @@ from hilum.governance.policy_tests import policy_test_problems, policy_warnings
 from hilum.governance.problems import EstateProblem
 from hilum.governance.reach import Reach, reach
 from hilum.governance.rules.apis import api_compatibility_problems, api_facts, api_problems
+from hilum.governance.rules.claims import claim_problems
 from hilum.governance.rules.contracts import contract_problems
 from hilum.governance.rules.crosswalks import crosswalk_problems
 from hilum.governance.rules.flows import collection_problems, feed_problems, flow_problems, unused_warnings
@@ -114,6 +115,7 @@ def _rules(loaded: Loaded, reached: Reach, known_connectors: Collection[str] | N
     yield from queue_problems(loaded, reached)
     yield from crosswalk_problems(loaded, reached)
     yield from posting_problems(loaded)
+    yield from claim_problems(loaded)
     yield from master_problems(loaded)
     yield from policy_problems(loaded)
     yield from release_problems(loaded)

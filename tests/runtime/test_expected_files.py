@@ -18,7 +18,7 @@ from tests.sealing_parts import protection_for
 
 from hilum.authoring.estate import Estate, SystemSpec
 from hilum.authoring.estate_transfer import Expect, weekdays
-from hilum.runtime import work_items
+from hilum.runtime import stored_messages, work_items
 from hilum.runtime.expected_files import ExpectedFiles, expected_days, open_days, received_files
 from hilum.runtime.intake import Intake
 from hilum.runtime.reception import PreparedEvent, Problem, Reception
@@ -161,6 +161,21 @@ def test_only_what_was_asked_for_counts(database_url: str) -> None:
         await platform.comes(chicago(3, 6, 2), fact="HHP01/EFT-7")  # Monday's again.
         await platform.looks(chicago(3, 8))
         assert (await platform.days())[3] == "missing"
+
+    watch(database_url, story)
+
+
+def test_nobody_is_alarmed_before_everything_that_came_was_seen(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_messages, "BATCH_MESSAGES", 1)
+
+    async def story(platform: Watch) -> None:
+        await platform.looks()
+        await platform.comes(chicago(2, 6, 0), "OTHER")
+        await platform.comes(chicago(2, 6, 1))
+        await platform.looks(chicago(2, 9))
+        assert (await platform.days())[2] == "received" and await platform.items() == []
 
     watch(database_url, story)
 

@@ -52,7 +52,7 @@ def test_charges_are_collected_and_posted_once_wherever_the_worker_is_killed(hos
             hospital.collected(f"ehr/{name}-4")
             platform.dies_at(point)
             hospital.night_falls()
-        assert platform.died() == "worker-1", point
+        assert platform.died(seconds=120) == "worker-1", point
         platform.revives()
         hospital.collected(*(f"ehr/{name}-{n}" for n in range(5)), f"ehr/{name}-0/credit")
         if point in COLLECTING:

@@ -28,7 +28,7 @@ from hilum.store.pool import open_pool
 from hilum.tower.app import CONTENT_SECURITY_POLICY, tower_app
 from hilum.tower.showing import prose, span, stack
 
-PAGES = ["/", "/queue", "/queue?show=all", "/queue/2", "/trace", "/trace/c/implant_usage/U-1", "/trace/c/implant_usage/U-2", "/trace/c/implant_usage/U-6", "/trace/m/1/11", "/trace/e/1/2", "/trace/w/2", "/nowhere"]  # fmt: skip
+PAGES = ["/", "/queue", "/close", "/close/ST-MARY/journals-delayed", "/queue?show=all", "/queue/2", "/trace", "/trace/c/implant_usage/U-1", "/trace/c/implant_usage/U-2", "/trace/c/implant_usage/U-6", "/trace/m/1/11", "/trace/e/1/2", "/trace/w/2", "/nowhere"]  # fmt: skip
 
 
 class Browser:

@@ -46,6 +46,7 @@ from hilum.runtime.work_queue import QueueItem, QueueLine, QueueTotals, list_ite
 from hilum.security.decisions import Resource
 from hilum.security.identity.refusals import IdentityAway
 from hilum.security.identity.relying_party import SignInFailed
+from hilum.tower.close_pages import ClosePages
 from hilum.tower.forms import needed, read_form
 from hilum.tower.metrics import exposition
 from hilum.tower.people import CALLBACK, FormRefused, NotAllowed, NotSignedIn, People, Visitor, peer
@@ -97,6 +98,7 @@ def tower_app(
             Route("/trace", tower.ask, methods=["GET"]),
             Route("/trace", tower.search, methods=["POST"]),
             Route("/trace/{address:path}", tower.thread),
+            *ClosePages(pool, estate, people, tower.page, clock=clock).routes,
             *PurposePages(pool, estate, people, tower.page, clock=clock).routes,
             Route("/sign-in", tower.sign_in),
             Route(CALLBACK, tower.arrive),

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import asyncpg
@@ -27,6 +28,7 @@ _FACT = (
 _FILE_ANSWER = (
     "source", "line", "on_day", "accepted", "code", "codes", "partner", "group_number", "number", "file", "provider",
 )  # fmt: skip
+_VALUES = attrgetter(*(name for name in _FACT if name != "source"))  # In this order: the source is the third column.
 _DENIED = ("source", "line", "claim", "group_code", "reason", "remarks", "amount")
 
 
@@ -63,7 +65,8 @@ class Fact:
     service_to: date | None = None
 
     def row(self, source: str) -> tuple[Any, ...]:
-        return tuple(source if name == "source" else getattr(self, name) for name in _FACT)
+        claim, kind, *others = _VALUES(self)
+        return claim, kind, source, *others
 
 
 @dataclass(frozen=True, slots=True)

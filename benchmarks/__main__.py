@@ -25,7 +25,7 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks import charges, formats, gateway, remittances
+from benchmarks import charges, formats, gateway, remittances, revenue_day
 from benchmarks.load import message
 from benchmarks.processes import HERE, child, serving
 from hilum.runtime.supervisor import Supervisor, running_platform, wait_ready
@@ -199,7 +199,11 @@ def flows(results: Results, url: str, quick: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, and no results file")
-    parser.add_argument("--only", choices=["platform", "formats", "gateway", "remittances", "charges"], help="one of the parts")
+    parser.add_argument(
+        "--only",
+        choices=["platform", "formats", "gateway", "remittances", "charges", "revenue-day"],
+        help="one of the parts",
+    )
     given = parser.parse_args()
     quick = 10 if given.quick else 1
     machine = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
@@ -230,6 +234,13 @@ def main() -> None:
         )
         charges.report(results.say, quick)
         results.keep("CHARGES.md", given.quick)
+    if given.only in (None, "revenue-day"):
+        results = Results()
+        results.say(
+            f"# A day of the revenue cycle\n\n{machine}; the ERP, billing, the EHRs and the platform share the cores. Rerun with `make bench`.\n"
+        )
+        revenue_day.report(results.say, quick)
+        results.keep("REVENUE_DAY.md", given.quick)
     if given.only in (None, "platform"):
         results = Results()
         results.say("# Results\n")

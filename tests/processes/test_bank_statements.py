@@ -146,6 +146,32 @@ def test_a_table_says_the_same_as_the_banks_file():
     ]  # fmt: skip
 
 
+SIDES = Layout(
+    columns=(
+        Column(name="account", required=True), Column(name="day", type="date", required=True), Column(name="code", required=True),
+        Column(name="credit", type="decimal", grouping=","), Column(name="debit", type="decimal", grouping=","),
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("credit", "debit", "amount"),
+    [("10.00", "", "10.00"), ("", "10.00", "-10.00"), ("", "-10.00", "-10.00"), ("0.00", '"1,010.00"', "-1010.00"), ("10.00", "0", "10.00")],
+)  # fmt: skip
+def test_the_column_says_the_side(credit, debit, amount):
+    columns = BankColumns(account="account", day="day", type_code="code", credit="credit", debit="debit")
+    table = tabular.parse(f"account,day,code,credit,debit\r\n1111,2026-03-02,142,{credit},{debit}\r\n".encode())
+    [day] = table_days(table, SIDES, columns, bank="031001234")
+    assert [each.amount for each in day.moved] == [usd(amount)]
+
+
+def test_a_row_with_both_sides_is_refused():
+    columns = BankColumns(account="account", day="day", type_code="code", credit="credit", debit="debit")
+    table = tabular.parse(b"account,day,code,credit,debit\r\n1111,2026-03-02,142,1.00,2.00\r\n")
+    with pytest.raises(InvalidData, match="line 2: it has a credit and a debit"):
+        list(table_days(table, SIDES, columns))
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [

@@ -303,3 +303,21 @@ def test_a_write_off_closes_the_claim_and_is_written_down_once(database_url):
         ["closed"],
         "written_off",
     )
+
+
+def test_what_is_denied_anew_after_a_write_off_is_open_and_the_write_off_is_shown(database_url):
+    async def work(at: AtDesk) -> tuple[object, ...]:
+        await at.takes(sent(KNEE), remitted(decision("KNEE-99", "500.00", "0", ("CO", "197", "500.00"), status="4")))
+        [denial] = await at.denials()
+        async with at.pool.acquire() as connection, connection.transaction():
+            made = await denials.decide(
+                connection, denial["number"], "write_off", reason="no appeal", actor="person:rhea", now=at.clock()
+            )
+        await at.desk.written_off(denial["number"], made.reference, True, key="k1")
+        again = decision("KNEE-99", "500.00", "0", ("CO", "50", "500.00"), status="4")
+        await at.takes(remitted(again, source="remittance/HHP01/EFT-2", on=date(2026, 3, 20)))
+        return await at.states(), [(row["reason"], row["state"]) for row in await at.denials()], list(await at.items())
+
+    assert at_desk(database_url, work) == (
+        ["denied"], [("197", "overturned"), ("50", "open")], ["ClaimWriteOffOverturned:HHP01"],
+    )  # fmt: skip

@@ -146,10 +146,7 @@ def _folded(
         submissions = [_submitted(row) for row in each.rows if row["kind"] == _SUBMITTED]
         decided = [_adjudicated(row) for row in each.rows if row["kind"] == _ADJUDICATED]
         replaced_by = replacing.get(token, ())
-        written_off = sum(
-            (rows[0]["amount"] for rows in each.decided.values() if any(row["kind"] == "written_off" for row in rows)),
-            Decimal(0),
-        )
+        written_off = _written_off(each, decided)
         stands = standing(
             Facts(
                 submissions, file_answers, [_answered(row) for row in each.rows if row["kind"] == _ANSWERED], decided,
@@ -160,6 +157,21 @@ def _folded(
         if each.denied:
             denials += _denials(each, decided, [*submissions, *replaced_by], claims[-1], tables)
     return _Folded(claims, denials)
+
+
+def _written_off(known: _Known, decided: Sequence[Adjudicated]) -> Decimal:
+    """What was given up of decisions that still stand: a payer that denies anew has not been forgiven the new denial."""
+    if not known.decided:
+        return Decimal(0)
+    now = {(each.source, each.line) for each in decisions(decided).standing}
+    return sum(
+        (
+            rows[0]["amount"]
+            for (source, line, _, _), rows in known.decided.items()
+            if (source, line) in now and any(row["kind"] == "written_off" for row in rows)
+        ),
+        Decimal(0),
+    )
 
 
 def _claim_row(token: str, rows: Sequence[asyncpg.Record], stands: Standing) -> tuple[Any, ...]:

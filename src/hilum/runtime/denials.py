@@ -14,6 +14,7 @@ from hilum.audit.entry import Entry
 from hilum.audit.writer import append
 from hilum.authoring.claims import DenialToDecide
 from hilum.model.where import Where
+from hilum.runtime import claim_books
 from hilum.store.where_sql import platform_columns, sql_condition
 
 RESUBMIT, WRITE_OFF, WRITTEN_OFF, REFUSED = "resubmit", "write_off", "written_off", "refused"
@@ -149,6 +150,8 @@ async def decide(
     """
     if not reason.strip():
         raise NotDecided("A decision needs a reason: it is what an auditor reads.")
+    # A document that is booked meanwhile would fold the denial without this decision.
+    await claim_books.lock(connection)
     row = await connection.fetchrow("SELECT * FROM denial WHERE number = $1 FOR UPDATE", number)
     if row is None:
         raise NotDecided(f"There is no denial {number}. `hilum denials list` lists the open ones.")

@@ -268,9 +268,13 @@ BROKEN = {
         r"Nothing brings DFT\^P03 from stock to the mapping implants_charged",
     ),
     "a JSON mapping of a system without webhook": (
-        change(THEATRE, '@mapping(source=stock, message="consumption")', '@mapping(source=ehr, message="consumption")'),
-        r"systems/ehr.toml:\d+",
-        "Nothing brings 'consumption' from ehr to the mapping implant_scanned",
+        change(
+            THEATRE,
+            '@mapping(source=stock, message="consumption")',
+            '@mapping(source=System("payer"), message="consumption")',
+        ),
+        r"systems/payer.toml(:\d+)?",
+        "Nothing brings 'consumption' from payer to the mapping implant_scanned",
     ),
     "an HL7 mapping of something that is no message type": (
         change(THEATRE, 'message="DFT^P03"', 'message="DFT-P03"'),

@@ -272,27 +272,28 @@ def _group(record: Record) -> Group:
 
 
 def _account(record: Record, group: Group) -> Account:
-    fields = record.fields()
-    number = _given(fields.pop(0), record, "account number")
-    currency = fields.pop(0) if fields else ""
+    fields = iter(record.fields())
+
+    def take() -> str:
+        return next(fields, "")
+
+    number = _given(take(), record, "account number")
+    currency = take()
     if not currency:
         currency = group.currency
     summaries = []
-    while fields:
-        code = fields.pop(0)
+    for code in fields:
         if not code:
-            del fields[:3]  # A place for a balance, with nothing in it; or the commas before the end.
+            for _ in range(3):  # A place for a balance, with nothing in it; or the commas before the end.
+                take()
             continue
         if _TYPE.fullmatch(code) is None:
             raise Bai2Error(Code.FIELD, "a type code is not three digits", "03", record.number)
-        amount = fields.pop(0) if fields else ""
-        items = fields.pop(0) if fields else ""
+        amount, items = take(), take()
         if items and _COUNT.fullmatch(items) is None:
             raise Bai2Error(Code.FIELD, "an item count is no number", "03", record.number)
-        funds = _funds(lambda: fields.pop(0) if fields else "", record, currency)
-        summaries.append(
-            Summary(code, _amount(amount, record, currency) if amount else None, int(items) if items else None, funds)
-        )
+        told = _amount(amount, record, currency) if amount else None
+        summaries.append(Summary(code, told, int(items) if items else None, _funds(take, record, currency)))
     return Account(number, currency, record.number, tuple(summaries))
 
 

@@ -94,6 +94,22 @@ def test_more_of_a_cause_joins_its_item_and_is_counted_once(database_url: str) -
     play(database_url, story)
 
 
+def test_the_dollars_of_an_implant_are_its_own_cases_and_counted_once(database_url: str) -> None:
+    async def story(o: Office) -> None:
+        await o.scans("U-1", "6200.00", department="ROOF")
+        await o.charges(line("C-1", "5.00", department="ROOF"))
+        await o.collects()
+        assert await o.items() == [
+            ("finance-master", "UnknownDepartment:ROOF at ST-MARY", usd("5.00"), ["2 charges at ST-MARY wait"])
+        ]
+        await o.maps("department_to_cost_centre", "ROOF", "CC-GEN")
+        await o.releases("UnknownDepartment:ROOF at ST-MARY")
+        await o.collects()
+        assert set((await o.states()).values()) == {"open"}
+
+    play(database_url, story)
+
+
 def test_a_class_without_a_posting_rule_waits_before_the_night(database_url: str) -> None:
     async def story(o: Office) -> None:
         await o.maps("charge_code_to_class", "NEW-1", "moon-dust")

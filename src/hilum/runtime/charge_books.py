@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import asyncpg
 
+from hilum.authoring.revenue import NoPostingRule
 from hilum.model.charge import Charge, ChargePlace
 
 HELD, AGAIN, SKIPPED, OPEN, STAGED = "held", "again", "skipped", "open", "staged"
@@ -112,14 +113,19 @@ async def place_again(
 
 
 async def held(connection: asyncpg.Connection, causes: Iterable[tuple[str, str]]) -> list[HeldSum]:
-    """What is kept aside for each of these (facility, cause); nothing for one of which nothing is."""
+    """What is kept aside for each of these (facility, cause); nothing for one of which nothing is.
+
+    A fact that says its class itself (an implant) has a case of its own, which waits for the same cause and counts the same dollars:
+    they are at risk once. Posting rules alone are nobody's but the books'.
+    """
     wanted = sorted(set(causes))
     rows = await connection.fetch(
-        """SELECT s.facility, s.cause, count(*) AS charges, sum(abs(c.amount)) AS at_risk
+        """SELECT s.facility, s.cause, count(*) AS charges,
+                  coalesce(sum(abs(c.amount)) FILTER (WHERE c.charge_class = '' OR starts_with(s.cause, $3)), 0) AS at_risk
              FROM unnest($1::text[], $2::text[]) AS w(facility, cause)
              JOIN charge_state s ON s.facility = w.facility AND s.cause = w.cause AND s.state = 'held'
              JOIN charge c USING (charge) GROUP BY 1, 2""",
-        [facility for facility, _ in wanted], [cause for _, cause in wanted],
+        [facility for facility, _ in wanted], [cause for _, cause in wanted], f"{NoPostingRule.__name__}:",
     )  # fmt: skip
     return [HeldSum(row["facility"], row["cause"], row["charges"], row["at_risk"]) for row in rows]
 

@@ -377,11 +377,11 @@ class Hospital:
             time.sleep(0.05)
 
     def work_queue(self) -> list[tuple[int, str, str, int]]:
-        """Open work items: number, queue, cause, how many wait."""
+        """Open work items: number, queue, cause, how many cases and messages wait; charges kept aside beside them are not counted."""
 
         async def work(pool: asyncpg.Pool) -> list[tuple[int, str, str, int]]:
             rows = await pool.fetch(
-                """SELECT w.id, w.queue, w.cause, count(c.subject) AS n FROM work_item w
+                """SELECT w.id, w.queue, w.cause, count(c.subject) FILTER (WHERE c.subject NOT LIKE 'h/%') AS n FROM work_item w
                      LEFT JOIN work_item_case c ON c.work_item = w.id WHERE w.state = 'open' GROUP BY w.id ORDER BY w.id"""
             )
             return [(r["id"], r["queue"], r["cause"], r["n"]) for r in rows]

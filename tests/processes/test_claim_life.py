@@ -112,6 +112,9 @@ def test_a_claim_stands_where_what_is_known_of_it_brings_it(facts, state):
 
 def test_a_rejected_claim_says_why_and_one_sent_again_does_not_any_more():
     assert standing(Facts([FIRST], {}, [SENT_BACK])).codes == ("A7:562:85",)
+    # Of two that refused it the first is told: what it names is to be put right before anybody else looks at it.
+    assert standing(Facts([FIRST], {}, [BY_PAYER, SENT_BACK])).codes == ("A7:562:85",)
+    assert standing(Facts([FIRST], {"B1": [UNREADABLE]}, [SENT_BACK])).codes == ("IK5 5", "NM1 8: 8")
     assert standing(Facts([FIRST, AGAIN], {}, [SENT_BACK])).codes == ()
 
 

@@ -239,7 +239,7 @@ def tellings(draw: st.DrawFn) -> list[Telling]:
 
 
 @given(told_in=tellings(), data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_records_of_today_are_the_same_in_whatever_order_things_are_told(
     database_url: str, told_in: list[Telling], data: st.DataObject
 ) -> None:

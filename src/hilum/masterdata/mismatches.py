@@ -14,7 +14,7 @@ from decimal import Decimal
 from hilum.authoring.estate import CrosswalkSpec
 from hilum.authoring.estate_master import MasterSpec
 from hilum.masterdata.entries import CrosswalkEntry, Snapshot
-from hilum.masterdata.proposals import CERTAIN, Proposal, Thing, by_neighbours, name_likeness, propose
+from hilum.masterdata.proposals import CERTAIN, Candidates, Proposal, Thing, by_neighbours, name_likeness, propose
 from hilum.masterdata.records import MasterRecord, Records
 from hilum.model.posting import PostingRule
 
@@ -102,7 +102,7 @@ class _Look:
         self._book = Snapshot(picture.crosswalks, picture.entries, picture.zone)
         self._current: dict[str, list[MasterRecord]] = {}
         self._later: dict[str, list[MasterRecord]] = {}
-        self._usable_then: dict[tuple[str, date], list[Thing]] = {}
+        self._usable_then: dict[tuple[str, date], Candidates] = {}
         self._by_crosswalk: dict[str, list[CrosswalkEntry]] = {}
         for entry in picture.entries:
             self._by_crosswalk.setdefault(entry.crosswalk, []).append(entry)
@@ -162,20 +162,19 @@ class _Look:
         self, spec: CrosswalkSpec, entry: CrosswalkEntry, kind: str, day: date, why: str, title: str
     ) -> Mismatch:
         wanted = self._thing(spec.codes, entry.code, entry.facility)
-        candidates = [c for c in self._candidates(spec, day) if c.code != entry.target]
+        candidates, without = self._candidates(spec, day), {entry.target}
+        rejected = self._rejected(spec.name, entry.code, entry.facility)
         proposal = None
         if kind == ENTRY_ENDS:
             target = self._find(spec.means, entry.target, entry.facility) if spec.means else None
-            if not self._is_rejected(spec.name, entry.code, entry.facility, entry.target) and (
-                target is None or self._usable(target, day)
-            ):
+            if entry.target not in rejected and (target is None or self._usable(target, day)):
                 proposal = Proposal(entry.target, Decimal("0.900"), "it meant this until now")
         elif kind == TARGET_ENDS:
             # What takes the place of a target is like the target; what its code is like comes second.
             old = self._thing(spec.means, entry.target, entry.facility)
-            proposal = propose(old, candidates, rejected=self._rejected(spec.name, entry.code, entry.facility))
+            proposal = propose(old, candidates, rejected=rejected, without=without)
         if proposal is None:
-            proposal = propose(wanted, candidates, rejected=self._rejected(spec.name, entry.code, entry.facility))
+            proposal = propose(wanted, candidates, rejected=rejected, without=without)
         return Mismatch(
             kind=kind, subject=spec.name, code=entry.code, facility=entry.facility, target=entry.target, from_day=day,
             title=f"{_words(spec.name)}: {self._at(entry.code, entry.facility)} leads to {entry.target}, {title}",
@@ -279,13 +278,15 @@ class _Look:
             known = self._find(object, code, "")
             if known is None or not self._usable(known, self._today):
                 state = "does not know it" if known is None else "has it out of use"
-                candidates = [each for each in self._usable_on(object, self._today) if each.code != code]
                 yield Mismatch(
                     kind=TABLE_CODE, subject=object, code=code, facility="", from_day=self._today,
                     title=f"{_words(object)} {code} of {spec.table}: {spec.owner_system} {state}",
                     why=f"{spec.table} has {code}{f' ({name})' if name else ''}, and {spec.owner_system} {state}. Who writes a rule or an entry by "
                     "this table would be stopped",
-                    proposal=propose(Thing(code, name), candidates, rejected=self._rejected(object, code, "")),
+                    proposal=propose(
+                        Thing(code, name), self._usable_on(object, self._today),
+                        rejected=self._rejected(object, code, ""), without={code},
+                    ),
                     queue=spec.queue, owner=spec.owner,
                 )  # fmt: skip
             else:
@@ -336,18 +337,15 @@ class _Look:
                 if known is not None
                 else Thing(code, self._p.tables.get(object, {}).get(code, ""), facility)
             )
-            candidates = [
-                each
-                for each in self._usable_on(object, day)
-                if each.code != code and each.attributes.get("postable") != "no"
-            ]
             numbers = ", ".join(dict.fromkeys(rule.number for rule in rules))
             yield Mismatch(
                 kind=RULE_UNPOSTABLE, subject=POSTING_RULES, code=code, facility=facility, from_day=day,
                 title=f"Posting rules need {_words(object)} {code}: {state}",
                 why=f"{_words(object)} {old.code}{f' ({old.name})' if old.name else ''} is needed by the posting rules {numbers}, and {state}. "
                 f"{self._would_stop(facility, day)}",
-                proposal=propose(old, candidates, rejected=self._rejected(POSTING_RULES, code, facility)),
+                proposal=propose(
+                    old, self._usable_on(object, day), rejected=self._rejected(POSTING_RULES, code, facility), without={code}
+                ),
                 at_risk_usd=self._p.unposted.get(code, _NOTHING), queue=spec.queue, owner=spec.owner,
             )  # fmt: skip
 
@@ -403,10 +401,11 @@ class _Look:
                 return day
         return None
 
-    def _usable_on(self, object: str, day: date) -> list[Thing]:
+    def _usable_on(self, object: str, day: date) -> Candidates:
+        """What can be proposed from a day on: records in use that something can be posted to."""
         if (object, day) not in self._usable_then:
-            then = (record for record in self._records(object) if self._usable(record, day))
-            self._usable_then[object, day] = [_of_record(record) for record in then]
+            then = (r for r in self._records(object) if r.attributes.get("postable") != "no" and self._usable(r, day))
+            self._usable_then[object, day] = Candidates(_of_record(record) for record in then)
         return self._usable_then[object, day]
 
     def _usable(self, record: MasterRecord, day: date) -> bool:
@@ -421,11 +420,11 @@ class _Look:
         record = self._find(object, code, facility) if object else None
         return Thing(code, facility=facility) if record is None else _of_record(record)
 
-    def _candidates(self, spec: CrosswalkSpec, day: date) -> list[Thing]:
+    def _candidates(self, spec: CrosswalkSpec, day: date) -> Candidates:
         if spec.means == FACILITY:
-            return [Thing(code, name) for code, name in self._p.facilities.items()]
+            return Candidates(Thing(code, name) for code, name in self._p.facilities.items())
         if not spec.means:
-            return []
+            return Candidates(())
         return self._usable_on(spec.means, day)
 
     def _lookup(self, entry: CrosswalkEntry, day: date) -> str | None:
@@ -444,9 +443,6 @@ class _Look:
 
     def _rejected(self, subject: str, code: str, facility: str) -> frozenset[str]:
         return frozenset(target for s, c, f, target in self._p.rejected if (s, c, f) == (subject, code, facility))
-
-    def _is_rejected(self, subject: str, code: str, facility: str, target: str) -> bool:
-        return (subject, code, facility, target) in self._p.rejected
 
     def _would_stop(self, facility: str, day: date) -> str:
         whose = facility if facility else "all facilities"

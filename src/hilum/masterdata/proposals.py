@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 CERTAIN = Decimal("0.97")
 """From here on only what identifies a thing agrees: its code, or a number that a registry gave it."""
@@ -20,6 +21,9 @@ LEAST = Decimal("0.75")
 AHEAD = Decimal("0.05")
 """By how much a proposal is ahead of the next one."""
 IDENTIFYING = ("npi", "tax_id", "payer_id", "clia", "replaces")
+_NAMING = ("facility", "cost_centre", "location")
+"""Attributes by which a record names another one."""
+_MOST_ALIKE = 30
 _ADDRESS = ("address", "postal_code", "phone")
 _ALIKE = 0.6
 _SPOKEN = {
@@ -52,9 +56,75 @@ class Proposal:
     reason: str
 
 
-def propose(wanted: Thing, candidates: Iterable[Thing], *, rejected: Collection[str] = ()) -> Proposal | None:
-    """The best candidate when it is likely and ahead of every other; None when there is none. ``rejected`` are not proposed."""
-    return choose((likeness(wanted, each) for each in candidates if _shares_place(wanted, each)), rejected=rejected)
+class Candidates:
+    """Records among which matches are looked for: ten thousand of them for each of hundreds of codes.
+
+    Only those are compared of which something agrees: the code, a number, a word of the code, or the name roughly.
+    """
+
+    def __init__(self, things: Iterable[Thing]) -> None:
+        self._places: dict[str, _Place] = {}
+        for thing in things:
+            self._places.setdefault(thing.facility, _Place()).add(thing)
+
+    def like(self, wanted: Thing) -> Iterator[Thing]:
+        """Those that may be meant, of the whole network and of its own facility."""
+        for facility in dict.fromkeys(("", wanted.facility)):
+            if facility in self._places:
+                yield from self._places[facility].like(wanted)
+
+
+class _Place:
+    """The candidates of one facility, by what they may be found by."""
+
+    def __init__(self) -> None:
+        self._things: list[Thing] = []
+        self._names: list[str] = []
+        self._by_mark: dict[tuple[str, str], list[int]] = {}
+
+    def add(self, thing: Thing) -> None:
+        number = len(self._things)
+        self._things.append(thing)
+        self._names.append(_sorted_words(thing.name))
+        for mark in self._marks(thing, [thing.code]):
+            self._by_mark.setdefault(mark, []).append(number)
+
+    def like(self, wanted: Thing) -> list[Thing]:
+        named = [wanted.attributes[key] for key in _NAMING if key in wanted.attributes]
+        found = {n for mark in self._marks(wanted, [wanted.code, *named]) for n in self._by_mark.get(mark, ())}
+        found |= set(self._by_mark.get(("replaces", _plain(wanted.code)), ()))
+        name = _sorted_words(wanted.name)
+        if name:
+            alike = process.extract(name, self._names, scorer=fuzz.ratio, score_cutoff=100 * _ALIKE, limit=_MOST_ALIKE)
+            found |= {number for _, _, number in alike}
+        return [self._things[number] for number in sorted(found)]
+
+    @staticmethod
+    def _marks(thing: Thing, codes: Iterable[str]) -> Iterator[tuple[str, str]]:
+        for code in codes:
+            yield "code", _plain(code)
+        for word in _code_words(thing.code):
+            yield "word", word
+        for key in IDENTIFYING:
+            if key in thing.attributes:
+                yield key, _plain(thing.attributes[key])
+
+
+def propose(
+    wanted: Thing,
+    candidates: Candidates | Iterable[Thing],
+    *,
+    rejected: Collection[str] = (),
+    without: Collection[str] = (),
+) -> Proposal | None:
+    """The best candidate when it is likely and ahead of every other; None when there is none.
+
+    ``rejected`` are not proposed, and what is second after one of them is not either; ``without`` are no candidates at all.
+    """
+    among = candidates if isinstance(candidates, Candidates) else Candidates(candidates)
+    return choose(
+        (likeness(wanted, each) for each in among.like(wanted) if each.code not in without), rejected=rejected
+    )
 
 
 def by_neighbours(
@@ -100,7 +170,7 @@ def likeness(wanted: Thing, candidate: Thing) -> Proposal:
                 return Proposal(candidate.code, Decimal("0.98"), f"both have the {key.upper()} {other}")
             # Two things that a registry numbers differently are two things, however alike their names.
             return Proposal(candidate.code, Decimal(0), f"their {key.upper()} differ")
-    for key in ("facility", "cost_centre", "location"):
+    for key in _NAMING:
         if wanted.attributes.get(key) == candidate.code:
             return Proposal(candidate.code, Decimal("0.98"), f"its own record names {candidate.code}")
     named = name_likeness(wanted.name, candidate.name)
@@ -122,10 +192,8 @@ def likeness(wanted: Thing, candidate: Thing) -> Proposal:
 
 def name_likeness(one: str, other: str) -> float | None:
     """How alike two names are, from 0 to 1, whatever the order and the abbreviations of their words; None without both."""
-    first, second = _words(one), _words(other)
-    if not first or not second:
-        return None
-    return float(fuzz.token_sort_ratio(" ".join(first), " ".join(second))) / 100
+    first, second = _sorted_words(one), _sorted_words(other)
+    return fuzz.ratio(first, second) / 100 if first and second else None
 
 
 def _shares_place(wanted: Thing, candidate: Thing) -> bool:
@@ -137,16 +205,20 @@ def _same(one: Thing, other: Thing, key: str) -> bool:
     return mine is not None and theirs is not None and _plain(mine) == _plain(theirs)
 
 
+@lru_cache(maxsize=100_000)
 def _plain(code: str) -> str:
     return re.sub(r"[^0-9a-z]", "", code.casefold()).lstrip("0")
 
 
-def _code_words(code: str) -> set[str]:
+@lru_cache(maxsize=100_000)
+def _code_words(code: str) -> frozenset[str]:
     words = {word for word in re.split(r"[^0-9a-z]+", code.casefold()) if not word.isdigit() and len(word) >= 2}
-    return words - _PREFIXES
+    return frozenset(words - _PREFIXES)
 
 
-def _words(name: str) -> list[str]:
+@lru_cache(maxsize=100_000)
+def _sorted_words(name: str) -> str:
+    """A name as it is compared: without accents, short forms written out, its words in one order."""
     folded = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     words = (word for word in re.split(r"[^0-9a-z]+", folded.replace("'", "").replace(".", " ")) if word)
-    return [_SPOKEN.get(word, word) for word in words if word not in _SILENT]
+    return " ".join(sorted(_SPOKEN.get(word, word) for word in words if word not in _SILENT))

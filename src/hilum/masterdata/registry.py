@@ -222,11 +222,18 @@ async def _insert(connection: asyncpg.Connection, versions: Sequence[Version], n
 
 
 async def _say_again(connection: asyncpg.Connection, again: Sequence[tuple[Version, datetime]]) -> None:
-    await connection.executemany(
-        """UPDATE master_version SET again_at = greatest(again_at, $7)
-            WHERE object = $1 AND code = $2 AND facility = $3 AND effective_at = $4 AND said_at = $5 AND digest = $6""",
-        [(v.object, v.code, v.facility, v.effective_at, v.said_at, v.digest, at) for v, at in again],
-    )
+    """In one statement: of a long list nearly everything was said before."""
+    columns = ("object", "code", "facility", "effective_at", "said_at", "digest")
+    await connection.execute(
+        """UPDATE master_version v SET again_at = g.again_at
+             FROM (SELECT object, code, facility, effective_at, said_at, digest, max(again_at) AS again_at
+                     FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[],
+                                 $7::timestamptz[]) AS u(object, code, facility, effective_at, said_at, digest, again_at)
+                    GROUP BY 1, 2, 3, 4, 5, 6) AS g
+            WHERE v.object = g.object AND v.code = g.code AND v.facility = g.facility AND v.effective_at = g.effective_at
+              AND v.said_at = g.said_at AND v.digest = g.digest AND v.again_at < g.again_at""",
+        *([getattr(version, column) for version, _ in again] for column in columns), [at for _, at in again],
+    )  # fmt: skip
 
 
 async def _applied(connection: asyncpg.Connection, telling: Telling, scope: Scope, records: int, now: datetime) -> int:

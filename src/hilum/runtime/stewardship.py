@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,13 +48,14 @@ async def look_over(connection: asyncpg.Connection, estate: Estate, *, now: date
     # One look at a time: two would each open what the other closes.
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('hilum.master_mismatch'))")
     picture = await paint(connection, estate, now=now)
-    found = mismatches(picture)
+    # Ten thousand records take a second or two: the loop goes on meanwhile.
+    found = await asyncio.to_thread(mismatches, picture)
     exact = certain(found, estate.crosswalks)
     matched = 0
     for one in exact:
         matched += await _matched(connection, one, now)
     if matched:
-        found = mismatches(await paint(connection, estate, now=now))
+        found = await asyncio.to_thread(mismatches, await paint(connection, estate, now=now))
     standing = {
         (row["kind"], row["subject"], row["code"], row["facility"]): row
         for row in await connection.fetch("SELECT * FROM master_mismatch WHERE state = 'open'")

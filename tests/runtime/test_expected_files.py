@@ -165,6 +165,19 @@ def test_only_what_was_asked_for_counts(database_url: str) -> None:
     watch(database_url, story)
 
 
+def test_of_several_missing_days_the_oldest_is_answered_first(database_url: str) -> None:
+    async def story(platform: Watch) -> None:
+        await platform.looks()
+        await platform.looks(chicago(3, 12))
+        await platform.comes(chicago(4, 6))
+        await platform.comes(chicago(4, 6, 5))
+        await platform.looks()
+        days = await platform.days()
+        assert (days[2], days[3], days[4]) == ("late", "missing", "received")
+
+    watch(database_url, story)
+
+
 def test_nobody_is_alarmed_before_everything_that_came_was_seen(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

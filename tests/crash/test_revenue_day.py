@@ -5,6 +5,7 @@ The day is a fortieth of a real one (``benchmarks/revenue_day.py`` plays a whole
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from decimal import Decimal
 
 import pytest
 from tests.crash.worlds import LAKESHORE, a_hospital
+from tests.security.canary_parts import in_database_words, words_of
 
 from hilum.store.postgres_server import EmbeddedPostgres
 from hilum.testing.neighbours.tryton import Tryton
@@ -107,3 +109,21 @@ def test_the_same_day_once_more_changes_nothing(played: Played) -> None:
         play.trial_balance(desk), play.journals(desk), play.facts(), play.claims(), play.cash(), play.work()
     ) == before  # fmt: skip
     assert play.billed({each.service_on for each in played.day.charges}) == played.books.billed
+
+
+def test_nobody_of_the_day_can_be_read_in_the_database_the_logs_or_at_the_terminal(played: Played) -> None:
+    names = {value for each in played.day.encounters for value in (each.patient.mrn, each.patient.account)}
+    names |= {claim.number for claim in played.day.claims} | {member["member"] for member in played.day.members}
+    assert len(names) > 500
+    hospital = played.play.hospital
+    assert in_database_words(hospital.database_url, names) == {}
+    logs = b"\n".join(path.read_bytes() for path in (hospital.data / "logs").rglob("*") if path.is_file())
+    assert words_of(logs) & names == set()
+    month = f"{ON:%Y-%m}"
+    for command in (
+        ("queue", "list"), ("status",), ("files",), ("cash", "list"), ("charges", "list"), ("denials", "list"),
+        ("claim", "summary"), ("close", "status", "--period", month), ("close", "list", "charges-held", "--period", month),
+        ("close", "list", "claims-failed", "--period", month), ("schedule", "list"),
+    ):  # fmt: skip
+        said = json.dumps(hospital.hilum(*command)).encode()
+        assert words_of(said) & names == set(), command

@@ -73,6 +73,13 @@ def test_an_encounters_status_is_a_phase_of_its_account(status: str, changes: li
     }  # fmt: skip
 
 
+def test_an_encounter_began_when_its_period_says_whenever_it_is_told() -> None:
+    began, updated = told(encounter("in-progress", 7, 45))
+    assert (began.occurred_at.isoformat(), updated.occurred_at.isoformat()) == (
+        "2026-11-21T10:00:00+00:00", "2026-11-21T10:45:00+00:00",
+    )  # fmt: skip
+
+
 def test_its_versions_make_one_account_whichever_comes_first() -> None:
     versions = [
         encounter("planned", 1, 0),

@@ -276,3 +276,8 @@ def test_a_refused_proposal_is_gone_and_the_mismatch_stays() -> None:
         rejected=frozenset({(COST.name, "EYE", "", "CC-EYE")}),
     )  # fmt: skip
     assert found.code == "EYE" and found.proposal is None
+
+
+def test_an_entry_that_nobody_believes_any_more_is_no_mismatch() -> None:
+    corrected = entry("EYE", "CC-EYE", origin="steward")
+    assert look(*CENTRES, entries=[entry("EYE", "CC-EYES"), corrected]) == []

@@ -108,3 +108,9 @@ def test_names_are_compared_as_people_read_them(one: str, other: str, least: flo
 
 def test_without_a_name_nothing_is_known_of_it() -> None:
     assert name_likeness("", "Eye surgery") is None and name_likeness("The", "of") is None
+
+
+def test_the_like_of_a_certain_match_is_not_certain_itself() -> None:
+    mapped = [(thing("HHP01", "Harbor", tax_id="36-1"), "commercial")]
+    found = by_neighbours(thing("HHP09", tax_id="36-1"), mapped)
+    assert found is not None and (found.target, found.score) == ("commercial", Decimal("0.931"))

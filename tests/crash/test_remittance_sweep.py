@@ -77,4 +77,6 @@ def test_a_remittance_is_posted_once_wherever_the_platform_is_killed(payments: P
     assert not hospital.query("SELECT 1 FROM posting_journal WHERE number IS NULL")
     entries = hospital.query("SELECT count(*) AS entries FROM staged_entry")[0]["entries"]
     assert entries == (len(points) + 1) * 8
+    facts = hospital.query("SELECT count(*) AS facts, count(DISTINCT source) AS sources FROM claim_fact")[0]
+    assert (facts["facts"], facts["sources"]) == ((len(points) + 1) * 3, len(points) + 1)  # Three claims of each.
     assert hospital.hilum("audit", "verify")["whole"]

@@ -166,7 +166,7 @@ _LINES: tuple[Line, ...] = (
         "deposits-unmatched",
         "Deposits without a remittance",
         "Ask the payer for the remittance, or the bank for the deposit's addendum; `hilum cash list` shows both sides.",
-        """SELECT b.facility, b.on_day AS day, 'deposit ' || b.reference AS record, b.amount, s.state AS detail
+        """SELECT b.facility, b.on_day AS day, 'deposit ' || b.number AS record, b.amount, s.state AS detail
              FROM cash_standing s JOIN bank_line b USING (number)
             WHERE s.side = 'deposit' AND s.state NOT IN ('matched', 'not_expected') AND b.facility = $1 AND b.on_day <= $3""",
     ),

@@ -136,7 +136,7 @@ def _facility(resource: Mapping[str, Any], facilities: Collection[str]) -> str:
         if value is None:
             said = _text(reference.get("reference"))
             value = said.rpartition("/")[2] if said is not None else None
-        if value in facilities:
+        if value is not None and value in facilities:
             return value
     return ""
 

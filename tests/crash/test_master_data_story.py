@@ -117,6 +117,7 @@ def test_a_master_file_of_the_ehr_is_acknowledged_and_a_department_without_cost_
     payments: Payments,
 ) -> None:
     hospital = payments.hospital
+    synced(hospital)
     text = [
         "MSH|^~\\&|EHR|ST-MARY|HILUM|LAKESHORE|20261101120000-0600||MFN^M05^MFN_M05|MFN-700|P|2.5.1",
         "MFI|LOC||UPD|||AL", "MFE|MAD|1||CARD|PL", "LOC|CARD^^^ST-MARY|Catheter laboratory|D",

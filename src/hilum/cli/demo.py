@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hilum.cli import demo_revenue
 from hilum.cli.account import first_sign_in
 from hilum.cli.demo_check import Comparison, compare
 from hilum.testing.day import Day, make_day
@@ -88,12 +89,21 @@ def demo(
         say("Comparing the books")
         books = _reconcile(hospital)
         expected = compare(hospital, day, released)
+        revenue_day = datetime.now(UTC).date() - timedelta(days=2)  # Its night is over in every zone.
+        revenue = demo_revenue.handful(revenue_day) if demo_revenue.is_played(estate) else None
+        if revenue is not None:
+            say("Charges, claims, a remittance and its deposit come as files")
+            demo_revenue.drop(hospital, revenue)
         audit = _audit(hospital)
+        if revenue is not None:
+            demo_revenue.follow(hospital, revenue, lambda: _hilum(hospital, "schedule", "run", "charges_due"))
+            expected.lines += demo_revenue.found(hospital, revenue)
         good = bool(books["reconciled"]) and expected.good and audit["whole"]
         page = hospital.ready["tower"]["address"]
         summary = {
             "reconciled": good, "books": books, "oracle": expected.as_fields(), "audit": audit, "work_items_before": before,
             "work_items": _waiting(hospital), "page": page, "apis": hospital.ready["gateway"]["address"],
+            "revenue": demo_revenue.summary(hospital, revenue_day) if revenue is not None else None,
             "seconds": round(time.monotonic() - began, 1), "data": str(hospital.data),
         }  # fmt: skip
         say.done()
@@ -259,6 +269,9 @@ def _show(
             f"{item['at_risk_usd']:,.2f}",
         )
     console.print(waits)
+    if summary["revenue"] is not None:
+        for table in demo_revenue.tables(summary["revenue"]):
+            console.print(table)
     for line in expected.lines:
         console.print(
             f"  [{'green' if line.good else 'bold red'}]{'agrees ' if line.good else 'DIFFERS'}[/]  {line.what}: {line.found}"

@@ -206,7 +206,7 @@ class Access:
             )  # fmt: skip
         for facility, rows in by_hospital.items():
             for at in range(0, len(rows), per_file):
-                data = _table(rows[at : at + per_file])
+                data = charge_table(rows[at : at + per_file])
                 name = f"lab-{facility.lower()}-{at // per_file + 1}.csv"
                 self.arrivals.append(Arrival(self._moment(18, 21), "lab", data, facility, name))
                 if not at and facility == HOSPITALS[0].code:
@@ -276,7 +276,8 @@ class Access:
         return f"RD{self._on:%y%m%d}{next(self._control):07}"
 
 
-def _table(rows: list[list[str]]) -> bytes:
+def charge_table(rows: list[list[str]]) -> bytes:
+    """A file as the laboratory writes it (docs/charges.md)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(

@@ -52,7 +52,7 @@ ehr = System("ehr")
 echo = Billing("echo")
 
 
-class PatientUpdated(Contract, version=1, identities=[("account", "change")], owner="patient-access"):
+class PatientTouched(Contract, version=1, identities=[("account", "change")], owner="patient-access"):
     """Something about a patient is different now."""
 
     change: str
@@ -67,58 +67,58 @@ class AsksTheWrongWay(Rejected, queue="integration"):
     """Nobody should write a patient into a cause."""
 
 
-@mapping(source=ehr, message="ADT^A08")
-def patient_updated(message: Hl7) -> PatientUpdated:
-    return PatientUpdated(
+@mapping(source=ehr, message="ADT^A54")
+def patient_touched(message: Hl7) -> PatientTouched:
+    return PatientTouched(
         change=message["MSH-10"], account=AccountNumber(message["PID-18.1"], "ST-MARY"), mrn=Mrn(message["PID-3.1"], "ST-MARY"),
         name=f"{message['PID-5.1']} {message['PID-5.2']}", birth_date=message["PID-7.1"], ssn=message["PID-19"],
     )
 
 
 @mapping(source=ehr, message="ADT^A31")
-def careless(message: Hl7) -> PatientUpdated:
+def careless(message: Hl7) -> PatientTouched:
     raise ValueError(f"cannot read {message['PID-5.1']} of {message['PID-18.1']}")
 
 
-@flow(on=PatientUpdated, key="account", ordering="account", criticality="normal", owner="patient-access", recovery="Release it.")
-def by_account(updated: PatientUpdated) -> None:
+@flow(on=PatientTouched, key="account", ordering="account", criticality="normal", owner="patient-access", recovery="Release it.")
+def by_account(updated: PatientTouched) -> None:
     remember(updated)
 
 
 @step
-def remember(updated: PatientUpdated) -> str:
+def remember(updated: PatientTouched) -> str:
     return f"{updated.name} {updated.ssn} {updated.birth_date}"
 
 
-@flow(on=PatientUpdated, key="change", ordering="account", criticality="normal", owner="patient-access", recovery="Release it.")
-def breaks(updated: PatientUpdated) -> None:
-    if updated.change != "A08-2":
+@flow(on=PatientTouched, key="change", ordering="account", criticality="normal", owner="patient-access", recovery="Release it.")
+def breaks(updated: PatientTouched) -> None:
+    if updated.change != "A54-2":
         return
     stumble(updated)
 
 
 @step
-def stumble(updated: PatientUpdated) -> str:
+def stumble(updated: PatientTouched) -> str:
     raise KeyError(f"{updated.name} {updated.account.value} {updated.mrn.value} {updated.ssn}")
 
 
-@flow(on=PatientUpdated, key="change", ordering="change", criticality="normal", owner="patient-access", recovery="Release it.")
-def rejects(updated: PatientUpdated) -> None:
+@flow(on=PatientTouched, key="change", ordering="change", criticality="normal", owner="patient-access", recovery="Release it.")
+def rejects(updated: PatientTouched) -> None:
     refuse(updated)
 
 
 @step
-def refuse(updated: PatientUpdated) -> str:
+def refuse(updated: PatientTouched) -> str:
     raise AsksTheWrongWay(f"account {updated.account.value}", detail=f"{updated.name}, {updated.mrn.value}, {updated.ssn}")
 
 
-@flow(on=PatientUpdated, key="change", ordering="change", criticality="normal", owner="patient-access", recovery="Release it.")
-def tells(updated: PatientUpdated) -> None:
+@flow(on=PatientTouched, key="change", ordering="change", criticality="normal", owner="patient-access", recovery="Release it.")
+def tells(updated: PatientTouched) -> None:
     tell(updated)
 
 
 @step
-def tell(updated: PatientUpdated) -> str:
+def tell(updated: PatientTouched) -> str:
     usage = ChargeableUsage(
         usage_id=updated.change, account=updated.account.value, account_authority="ST-MARY", item=ItemNumber("KNEE-99"),
         charge_code="IMP-1001", description=updated.name, quantity_each=1, unit_cost=Money.usd("1.00"), used_at="2026-11-21T08:00:00+00:00",
@@ -127,11 +127,11 @@ def tell(updated: PatientUpdated) -> str:
     return echo.charge_usage(usage, key=f"charge/{updated.account.value}/{updated.change}").number
 
 
-@feed(on=PatientUpdated, to=echo, key="account", owner="patient-access")
-def updates(updated: PatientUpdated) -> bytes:
-    if updated.change == "A08-3":
+@feed(on=PatientTouched, to=echo, key="account", owner="patient-access")
+def updates(updated: PatientTouched) -> bytes:
+    if updated.change == "A54-3":
         raise LookupError(f"{updated.name} {updated.account.value}")
-    return f"MSH|^~\\\\&|HILUM|ST-MARY|ECHO|LAKESHORE|20261121080000||ADT^A08|{updated.change}|P|2.5.1\\rPID|1||{updated.mrn.value}\\r".encode()
+    return f"MSH|^~\\\\&|HILUM|ST-MARY|ECHO|LAKESHORE|20261121080000||ADT^A54|{updated.change}|P|2.5.1\\rPID|1||{updated.mrn.value}\\r".encode()
 '''
 
 SYSTEM = """title = "A receiver that repeats what it is told"
@@ -249,8 +249,8 @@ def morning(hospital: Hospital, echo: Echo) -> list[str]:
     with MllpPeer(hospital) as peer:
         for message in (
             adt("A04", "A04-1"), adt("A01", "A01-1"), adt("A02", "A02-1"), adt("A03", "A03-1"),  # Good, or refused by a mapping.
-            *(adt("A08", f"A08-{n}") for n in (1, 2, 3)),  # Flows that break, refuse and tell; a feed that is refused.
-            adt("A08", "A08-1"),  # A resend.
+            *(adt("A54", f"A54-{n}") for n in (1, 2, 3)),  # Flows that break, refuse and tell; a feed that is refused.
+            adt("A54", "A54-1"),  # A resend.
             adt("A31", "A31-1"),  # A mapping that raises with the patient in its text.
             adt("A99", "A99-1"), adt("A04", "V-1", version="1.0"), adt("A04", ""),  # Refused before they are read.
             adt("A04", f"{PATIENT['family name']}^{PATIENT['given name']}"),  # The name where the control id should be.
@@ -323,8 +323,8 @@ def _rests(hospital: Hospital) -> None:
     while time.monotonic() < deadline:
         states = {r["id"]: r["state"] for r in hospital.query("SELECT id, state FROM flow_case")}
         dead = hospital.query("SELECT count(*) AS n FROM feed_parked")[0]["n"]
-        moving = [case for case, state in states.items() if state in ("ready", "running") and case != "breaks/A08-3"]
-        if len(states) == 16 and dead == 3 and not moving:
+        moving = [case for case, state in states.items() if state in ("ready", "running") and case != "breaks/A54-3"]
+        if len(states) == 19 and dead == 3 and not moving:
             return
         time.sleep(0.1)
     raise AssertionError(f"no rest: {states}, {dead} parked; logs in {hospital.data / 'logs'}")

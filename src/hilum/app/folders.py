@@ -61,6 +61,7 @@ def dropped(
     ended: Callable[[str, str, Mapping[str, int]], Awaitable[None]] = _nobody,
 ) -> FolderDrop:
     """The watch over one folder, not begun yet. ``ended`` is told of each file before it is put away."""
+
     async def take(part: Part, peer: str) -> Taken:
         return Taken(*await door.take(part.kind, part.data, peer))
 
@@ -76,9 +77,12 @@ def dropped(
     return FolderDrop(
         open_folder(listen.path, told.data, estate.folder_roots, done=listen.done, refused=listen.refused),
         Bounds(
-            listen.max_file_bytes, listen.max_message_bytes, listen.max_messages, listen.archives,
+            listen.max_file_bytes,
+            listen.max_message_bytes,
+            listen.max_messages,
+            listen.archives,
             tables=estate.takes_tables(system),
-        ),  # fmt: skip
+        ),
         take=take,
         stored=stored,
         refused=lambda why: channels.violation(system, transport),

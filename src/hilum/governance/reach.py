@@ -55,7 +55,9 @@ def _namespaces(loaded: Loaded) -> Iterator[dict[str, Any]]:
         seen.add(namespace["__name__"])
         yield namespace
         for thing in namespace.values():
-            if isinstance(thing, Flow | Mapping | Feed | Step | Collection) and isinstance(thing.function, FunctionType):
+            if isinstance(thing, Flow | Mapping | Feed | Step | Collection) and isinstance(
+                thing.function, FunctionType
+            ):
                 waiting.append(thing.function.__globals__)
             if isinstance(thing, Collection):
                 waiting.append(thing.placed.__globals__)

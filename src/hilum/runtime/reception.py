@@ -369,6 +369,8 @@ def prepare(event: Contract, ordering: str, mapping: str) -> PreparedEvent:
 
 
 _MOST_TOLD = 6
+
+
 def stated(estate: Estate, fact: Contract, *, source: str, peer: str) -> Reception:
     """A fact that no message brought: an API took it in, a schedule or the platform itself states it. ``source`` says which."""
     event = prepare(fact, ordering_of(estate, type(fact)), came_by_api(source, type(fact)))

@@ -6,7 +6,7 @@ subjects are the facilities concerned, each with the dollars of its claims. What
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,12 +14,10 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from hilum.audit.entry import Entry
-from hilum.audit.writer import append
 from hilum.authoring.estate import Estate
 from hilum.formats import x12
 from hilum.masterdata.claim_tables import ClaimTables
-from hilum.runtime import work_items
+from hilum.runtime import standing_work
 from hilum.runtime.work_items import Exceptional
 
 QUEUE = "claims"
@@ -70,77 +68,17 @@ async def settle(connection: asyncpg.Connection, estate: Estate, tables: ClaimTa
         *await _of_oddities(connection, tables, now, zone),
     ]:
         found[cause.cause] = cause
-    open_ = await connection.fetch(
-        """SELECT w.id, w.cause, c.subject, c.at_risk_usd, c.detail FROM work_item w JOIN work_item_case c ON c.work_item = w.id
-            WHERE w.queue = $1 AND w.state = 'open' AND starts_with(w.cause, $2) FOR UPDATE OF w""",
-        QUEUE, _PREFIX,
-    )  # fmt: skip
-    skipped = {
-        (row["cause"], row["subject"], row["detail"])
-        for row in await connection.fetch(
-            """SELECT w.cause, c.subject, c.detail FROM work_item w JOIN work_item_case c ON c.work_item = w.id
-                WHERE w.queue = $1 AND w.state = 'skipped' AND w.cause = ANY($2)""",
-            QUEUE, list(found),
-        )
-    }  # fmt: skip
-    standing: dict[tuple[str, str], asyncpg.Record] = {(row["cause"], row["subject"]): row for row in open_}
-    wanted: set[tuple[str, str]] = set()
     owner = estate.queues.get(QUEUE, "")
-    for cause in found.values():
-        for facility, (count, usd) in sorted(cause.subjects.items()):
-            subject, detail = f"claims/{facility}", f"{count} claim{'s' if count != 1 else ''}"
-            detail += f"; {cause.detail}" if cause.detail else ""
-            if (cause.cause, subject, detail) in skipped:
-                continue
-            wanted.add((cause.cause, subject))
-            known = standing.get((cause.cause, subject))
-            if known is None:
-                item = Exceptional(
-                    queue=QUEUE, cause=cause.cause, title=cause.title, remedy=_REMEDIES[cause.kind], due_hours=cause.due_hours,
-                    subject=subject, at_risk_usd=usd, detail=detail, owner=owner,
-                )  # fmt: skip
-                await work_items.join(connection, item, now=now, actor=_ACTOR)
-            elif (known["at_risk_usd"], known["detail"]) != (usd, detail):
-                await _correct(connection, known["id"], subject, usd, detail, now)
-    await _close(connection, open_, wanted, now)
-    return len({cause for cause, _ in wanted})
-
-
-async def _correct(
-    connection: asyncpg.Connection, item: int, subject: str, usd: Decimal, detail: str, now: datetime
-) -> None:
-    await connection.execute(
-        "UPDATE work_item_case SET at_risk_usd = $3, detail = $4 WHERE work_item = $1 AND subject = $2",
-        item, subject, usd, detail,
-    )  # fmt: skip
-    await _sum(connection, item, now)
-
-
-async def _sum(connection: asyncpg.Connection, item: int, now: datetime) -> None:
-    await connection.execute(
-        """UPDATE work_item SET updated_at = $2,
-                  at_risk_usd = (SELECT coalesce(sum(at_risk_usd), 0) FROM work_item_case WHERE work_item = $1) WHERE id = $1""",
-        item, now,
-    )  # fmt: skip
-
-
-async def _close(
-    connection: asyncpg.Connection, open_: Iterable[asyncpg.Record], wanted: set[tuple[str, str]], now: datetime
-) -> None:
-    """Items whose cause is gone are resolved; of others the facilities leave that have no part in it any more."""
-    by_item: dict[int, list[asyncpg.Record]] = {}
-    for row in open_:
-        by_item.setdefault(row["id"], []).append(row)
-    for item, rows in by_item.items():
-        gone = [row["subject"] for row in rows if (row["cause"], row["subject"]) not in wanted]
-        if len(gone) == len(rows):
-            await work_items.resolve(connection, item, now=now, actor=_ACTOR)
-        elif gone:
-            await connection.execute(
-                "DELETE FROM work_item_case WHERE work_item = $1 AND subject = ANY($2)", item, gone
-            )
-            await _sum(connection, item, now)
-            await append(connection, [Entry(now, _ACTOR, "work.resolved", subject, {"item": item}) for subject in gone])
+    wanted = [
+        Exceptional(
+            queue=QUEUE, cause=cause.cause, title=cause.title, remedy=_REMEDIES[cause.kind], due_hours=cause.due_hours,
+            subject=f"claims/{facility}", at_risk_usd=usd, owner=owner,
+            detail=f"{count} claim{'s' if count != 1 else ''}" + (f"; {cause.detail}" if cause.detail else ""),
+        )
+        for cause in found.values()
+        for facility, (count, usd) in sorted(cause.subjects.items())
+    ]  # fmt: skip
+    return await standing_work.settle(connection, QUEUE, _PREFIX, wanted, now=now, actor=_ACTOR)
 
 
 async def _of_files(connection: asyncpg.Connection, tables: ClaimTables, now: datetime, zone: ZoneInfo) -> list[Cause]:

@@ -22,6 +22,9 @@ CREATE TABLE IF NOT EXISTS account (
 CREATE TABLE IF NOT EXISTS told (
     number TEXT NOT NULL, authority TEXT NOT NULL, at TEXT NOT NULL, place INTEGER NOT NULL, trigger TEXT NOT NULL,
     facility TEXT NOT NULL, mrn TEXT NOT NULL, location TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS told_account ON told (number, authority);
+CREATE INDEX IF NOT EXISTS told_mrn ON told (mrn);
+CREATE INDEX IF NOT EXISTS account_mrn ON account (mrn);
 CREATE TABLE IF NOT EXISTS merged (
     kind TEXT NOT NULL, number TEXT NOT NULL, authority TEXT NOT NULL, into_number TEXT NOT NULL, into_authority TEXT NOT NULL,
     PRIMARY KEY (kind, number, authority));

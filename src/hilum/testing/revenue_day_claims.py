@@ -269,7 +269,8 @@ class Claims:
         most = sorted((each for each in self.payments if each.balances), key=lambda each: -each.remittance().total)
         less, returned, missing = most[:3]
         less.banked, returned.banked = "less", "returned"
-        missing.banked, missing.on = "missing", self._on - timedelta(days=9)
+        # Long enough ago to be missed (five days), and not to be anybody's by its amount; too late for its claims to be called unknown (ten).
+        missing.banked, missing.on = "missing", self._on - timedelta(days=6)
         for each in self.payments:
             self._drop([each.remittance()], each.arrives)
         whole = self.payments[0].remittance()

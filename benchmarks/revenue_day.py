@@ -48,7 +48,7 @@ def report(say: Callable[[str], None], quick: int) -> None:
             "trial balance": play.trial_balance(desk) == books.trial_balance,
             "claims": play.claims() == books.claims,
             "deposits and remittances": play.cash() == books.cash,
-            "work items": play.work() == books.work,
+            "work items": (work := play.work()) == books.work,
             "billing": play.billed({each.service_on for each in day.charges}) == books.billed,
         }
         say(_sizes(day, made))
@@ -62,9 +62,10 @@ def report(say: Callable[[str], None], quick: int) -> None:
             say(line)
         say("\nCPU seconds of the platform's processes: " + ", ".join(_cpu(hospital)) + ".\n")
         wrong = [name for name, agrees in agree.items() if not agrees]
-        say(
-            "Every book is the generator's to the cent." if not wrong else f"**Books that differ: {', '.join(wrong)}.**"
-        )
+        say(f"**Books that differ: {', '.join(wrong)}.**" if wrong else "Every book is the generator's to the cent.")
+        for kind in sorted(set(work) | set(books.work)):
+            if work[kind] != books.work[kind]:
+                say(f"\nWork items {kind}: {work[kind]}, expected {books.work[kind]}.")
     assert not wrong, wrong
 
 

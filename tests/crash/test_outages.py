@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import count
 
 import pytest
+from tests.crash.charging import Charging, charge
 from tests.crash.payments import DENIED, TAKEN_BACK, TODAY, Payments, usd
 from tests.crash.payments import KNEE as PAID
 from tests.crash.worlds import Ledger, a_hospital, charges_of, happened_once, locked_numbers, until
@@ -250,3 +252,27 @@ def test_a_remittance_that_meets_an_outage_is_taken_in_and_posted_once_when_it_e
         ("ST-MARY", "1220"): usd("450.00"), ("ST-MARY", "4900"): usd("100.00"),
     }  # fmt: skip
     assert len(payments.days(f"remittance/HHP01/{trace}")) == 1, "one journal, however often it was asked for"
+
+
+@pytest.mark.parametrize("fault", [Fault.DOWN, Fault.BUSY, Fault.ANSWER_LOST])
+def test_charges_that_meet_an_outage_are_taken_in_and_posted_once_when_it_ends(
+    hospital: Hospital, line: FaultyProxy, ledger: Ledger, fault: Fault
+) -> None:
+    charging = Charging(Payments(hospital, ledger.desk, _numbers), _numbers)
+    # A day and a facility of its own: the ERP is shared, and a batch is called by both.
+    on = TODAY - timedelta(days=3 + list(Fault).index(fault))
+    number = f"OUTAGE-{fault.name}"
+    line.mode = fault
+    lines = charge(number, "100.00", service_on=on), charge(number, "30.00", kind="CR", service_on=on)
+    assert charging.sends(*lines, facility="HARBOR-VIEW") == "AA"
+    charging.collected(f"ehr/{number}", f"ehr/{number}/credit")
+    charging.night_falls()
+    until(lambda: bool(hospital.query("SELECT 1 FROM flow_case WHERE flow = 'post_charges' AND state = 'parked'")))
+    line.mode = Fault.NONE
+    hospital.settles()
+    source = f"charges/HARBOR-VIEW/{on}/1"
+    assert charging.payments.books(source) == {
+        ("HARBOR-VIEW", "1200"): usd("70.00"),
+        ("HARBOR-VIEW", "4140"): -usd("70.00"),
+    }
+    assert len(charging.payments.days(source)) == 1, "one journal, however often it was asked for"

@@ -96,6 +96,25 @@ def test_two_payers_may_give_one_number(payments: Payments) -> None:
     }  # fmt: skip
 
 
+def test_what_a_second_payer_pays_was_owed_by_the_patient_since_the_first_one_decided(payments: Payments) -> None:
+    first = PaidClaim("CLM-LENS", usd("100.00"), usd("70.00"), [("CO", "45", usd("10.00")), ("PR", "1", usd("20.00"))])
+    second = PaidClaim(
+        "CLM-LENS", usd("100.00"), usd("15.00"), [("OA", "23", usd("80.00")), ("PR", "1", usd("5.00"))], status="2"
+    )
+    back = PaidClaim(
+        "CLM-LENS", -usd("100.00"), -usd("15.00"), [("OA", "23", -usd("80.00")), ("PR", "1", -usd("5.00"))], status="22"
+    )
+    payments.drops(PayerRemittance("EFT-25", [first], paid_on=TODAY))
+    payments.drops(PayerRemittance("EFT-26", [second], payer="MCARE", paid_on=TODAY))
+    assert payments.books("remittance/HHP01/EFT-25")["ST-MARY", "1210"] == usd("20.00")
+    assert payments.books("remittance/MCARE/EFT-26") == {
+        ("ST-MARY", "1050"): usd("15.00"),
+        ("ST-MARY", "1210"): -usd("15.00"),
+    }
+    payments.drops(PayerRemittance("EFT-27", [back, KNEE], payer="MCARE", paid_on=TODAY))
+    assert payments.books("remittance/MCARE/EFT-27")["ST-MARY", "1210"] == usd("15.00") + usd("100.00")
+
+
 def test_an_unknown_payee_waits_for_finance_and_goes_on_when_it_is_mapped(payments: Payments) -> None:
     for trace in ("EFT-6", "EFT-7"):
         payments.drops(PayerRemittance(trace, [KNEE], payee="1999999984", paid_on=TODAY))
@@ -208,7 +227,7 @@ def test_the_evidence_of_a_journal_has_each_amount_with_its_rule_and_the_tables_
         ("c2a1", "DEN", "450.00", "1220"),
     ]  # fmt: skip
     rules = package.members[f"tables/{source['tables']}/posting_rules.csv"].decode()
-    assert "PAY,payment,,,,,1050,1200" in rules
+    assert "PAY,payment,,,,,,1050,1200" in rules
     entries = [json.loads(line) for line in package.members["entries.jsonl"].splitlines()]
     assert b"revenue.staged" in package.members["entries.jsonl"] and len(entries) == package.manifest["entries"]
     assert KNEE.claim.encode() not in b"".join(package.members.values())

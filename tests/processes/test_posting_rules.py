@@ -57,6 +57,22 @@ def test_of_two_rules_that_ask_one_thing_each_the_payer_counts_before_the_facili
     assert rules.rule_for(moved(payer_class="medicare"), NOON).number == "R2"
 
 
+def test_a_rule_for_later_payers_counts_for_them_alone_and_before_any_other_that_asks_one_thing():
+    rules = PostingRules([rule("R1"), rule("R2", payer_class="medicare"), rule("R3", sequence="later", credit="1210")])
+    assert rules.rule_for(moved(payer_class="medicare"), NOON).number == "R2"
+    assert rules.rule_for(moved(payer_class="medicare", sequence="later"), NOON).number == "R3"
+    assert rules.rule_for(moved(), NOON).number == "R1"
+
+
+@pytest.mark.parametrize("said, faults", [("later", 0), ("", 0), ("second", 1)])
+def test_the_sequence_is_a_column_that_may_be_left_out_and_holds_nothing_else(tmp_path, said, faults):
+    (tmp_path / "rules.csv").write_text(
+        HEADER.replace("payer_class,", "payer_class,sequence,") + f"R1,payment,,,,,{said},1050,1200,,,\n"
+    )
+    found = read_rules(tmp_path, "rules.csv")
+    assert len(found.faults) == faults and [each.sequence for each in found.rules] == [said] * (1 - faults)
+
+
 def test_a_rule_holds_from_its_first_to_its_last_day():
     rules = PostingRules([rule("OLD", valid_to=date(2026, 3, 1)), rule("NEW", valid_from=date(2026, 3, 2))])
     assert rules.rule_for(moved(), date(2026, 3, 1)).number == "OLD"

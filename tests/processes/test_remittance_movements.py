@@ -145,3 +145,19 @@ def test_an_amount_that_books_cannot_hold_is_the_payer_s_mistake_and_no_defect(a
 @pytest.mark.parametrize("amount", ["0", "-1790", "100.0000", "99999999999999.99", "1E+3"])
 def test_full_cents_are_full_cents_however_they_are_written(amount):
     must_balance(advice(amount, claim("KNEE-1", amount, amount)))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "sequence"),
+    [
+        ("1", "45", ""),
+        ("2", "45", "later"),
+        ("3", "45", "later"),
+        ("20", "45", "later"),
+        ("22", "23", "later"),
+        ("22", "45", ""),
+    ],
+)
+def test_a_payer_is_a_later_one_by_its_word_or_by_what_it_says_of_those_before_it(status, reason, sequence):
+    said = claim("KNEE-99", "100.00", "15.00", ("OA", reason, "80.00"), ("PR", "1", "5.00"), status=status)
+    assert {each.sequence for each in movements(advice("15.00", said), MARY)} == {sequence}

@@ -149,7 +149,7 @@ def test_a_rule_that_is_gone_holds_its_charges_and_no_others(database_url: str, 
     async def story(o: Office) -> None:
         await o.charges(line("C-1", "100.00"), line("C-2", "20.00", code="PH-2500"))
         await o.collects()
-        rules.write_text(whole.replace("CHG-PHA,charge,,pharmacy,,,1200,4120,,,\n", ""))
+        rules.write_text(whole.replace("CHG-PHA,charge,,pharmacy,,,,1200,4120,,,\n", ""))
         [batch] = (await runs(o, "R-1")).batches
         assert (batch.charges, batch.amount) == (1, usd("100.00"))
         [(queue, cause, at_risk, details)] = await o.items()

@@ -84,8 +84,15 @@ def test_the_accounts_that_are_expected_are_those_that_the_estate_posts_to() -> 
     named = {row["account"]: row["name"] for row in rows("accounts.csv")}
     assert {code: named[code] for code in catalogue.ACCOUNTS} == catalogue.ACCOUNTS
     by_rule = {
-        (row["kind"], row["reason"], row["charge_class"]): (row["debit"], row["credit"]) for row in rows("posting_rules.csv")
-    }  # fmt: skip
+        (row["kind"], row["reason"], row["charge_class"]): (row["debit"], row["credit"])
+        for row in rows("posting_rules.csv")
+        if not row["sequence"]
+    }
+    of_later = {row["kind"]: row["credit"] for row in rows("posting_rules.csv") if row["sequence"]}
+    assert (
+        of_later["payment"] == of_later["contractual"] == catalogue.PATIENTS_OWE
+        and not of_later["patient_responsibility"]
+    )
     classes = {row["code"]: row["target"] for row in rows("charge_code_to_class.csv")}
     for service in (*catalogue.SERVICES, *catalogue.LABORATORY):
         assert by_rule["charge", "", classes[service.code]] == (catalogue.PAYERS_OWE, service.revenue)

@@ -1,7 +1,8 @@
 """The posting tables of an estate: which accounts a financial movement goes between, and what a payer's reason codes mean.
 
 ``posting_rules.csv`` has ``rule,kind,reason,charge_class,facility,payer_class,debit,credit,cost_centre,valid_from,valid_to``; an
-empty condition asks nothing, empty accounts make a memorandum. ``adjustment_kinds.csv`` has ``group,reason,kind``: claim adjustment
+empty condition asks nothing, empty accounts make a memorandum; a column ``sequence`` may be added, in which ``later`` asks for payers that
+decided after another one. ``adjustment_kinds.csv`` has ``group,reason,kind``: claim adjustment
 group (CO, PR, OA, PI, CR), reason code (CARC) or nothing for every other one of the group, and the kind its movements are of.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.masterdata.tables import RowFault, TableUnreadable, is_whole, period, read_records
-from hilum.model.posting import PostingBook, PostingRule, PostingRules, ambiguous
+from hilum.model.posting import LATER_PAYER, PostingBook, PostingRule, PostingRules, ambiguous
 
 RULES_FILE, KINDS_FILE = "tables/posting_rules.csv", "tables/adjustment_kinds.csv"
 RULE_COLUMNS = (
@@ -115,8 +116,18 @@ def _rule(line: int, cells: dict[str, str], faults: list[RowFault]) -> PostingRu
     days = period(line, cells, faults)
     if days is None:
         return None
+    sequence = cells.get("sequence", "")
+    if sequence not in ("", LATER_PAYER):
+        faults.append(
+            RowFault(
+                line,
+                f"The rule {cells['rule']} asks for the sequence {sequence!r}, which is none.",
+                f"Write {LATER_PAYER}, or nothing for every payer.",
+            )
+        )
+        return None
     return PostingRule(
         number=cells["rule"], kind=cells["kind"], debit=cells["debit"], credit=cells["credit"], reason=cells["reason"],
         charge_class=cells["charge_class"], facility=cells["facility"], payer_class=cells["payer_class"],
-        cost_centre=cells["cost_centre"], valid_from=days[0], valid_to=days[1],
+        sequence=sequence, cost_centre=cells["cost_centre"], valid_from=days[0], valid_to=days[1],
     )  # fmt: skip

@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from hilum.model.identifiers import CostCentre
 from hilum.model.ledger import Journal, JournalLine
 
-MATCHED_BY = ("reason", "charge_class", "facility", "payer_class")
+LATER_PAYER = "later"
+"""The sequence of a payer that decided after another one: what it pays and takes off is no more the first payer's debt."""
+MATCHED_BY = ("reason", "charge_class", "facility", "payer_class", "sequence")
 """What a rule may ask of a movement beside its kind; an empty cell asks nothing."""
 
 
@@ -34,6 +36,7 @@ class FinancialMovement(BaseModel):
     facility: str
     payer_class: str = ""
     payer: str = ""
+    sequence: str = Field(default="", description="later for a payer that decided after another one.")
     cost_centre: str = ""
     claim: str = Field(default="", description="The provider's claim number; protected.")
     line: str = Field(default="", description="Where in its source it stands: claim 3, service 2, adjustment 1.")
@@ -56,6 +59,7 @@ class PostingRule:
     charge_class: str = ""
     facility: str = ""
     payer_class: str = ""
+    sequence: str = ""
     cost_centre: str = ""
     valid_from: date = date.min
     valid_to: date = date.max

@@ -17,6 +17,7 @@ from hilum.testing.revenue_day_catalogue import (
     COST_CENTRES,
     HOSPITALS,
     MOVED,
+    PATIENTS_OWE,
     PAYERS_OWE,
     TAKEN_OFF,
     TRANSIT,
@@ -119,13 +120,16 @@ def _of_payments(payments: Iterable[Payment]) -> Iterator[tuple[tuple[str, str, 
             continue
         facility = each.hospital.code
         for claim in each.claims:
+            # What a second payer pays, the patient owed since the first one decided: its word on the patient's part moves nothing.
+            second = any((group, reason) == ("OA", "23") for group, reason, _ in claim.adjustments)
+            owed_by = PATIENTS_OWE if second else PAYERS_OWE
             yield (facility, TRANSIT, ""), claim.paid
-            yield (facility, PAYERS_OWE, ""), -claim.paid
+            yield (facility, owed_by, ""), -claim.paid
             for group, reason, amount in claim.adjustments:
                 account = TAKEN_OFF[group, reason]
-                if account is not None:
+                if account is not None and account != owed_by:
                     yield (facility, account, ""), amount
-                    yield (facility, PAYERS_OWE, ""), -amount
+                    yield (facility, owed_by, ""), -amount
         for reason, amount in each.moved:
             yield (facility, MOVED[reason], ""), amount
             yield (facility, TRANSIT, ""), -amount

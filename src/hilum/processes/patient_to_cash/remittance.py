@@ -15,11 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from hilum.authoring import Agreed, AtRisk, Contract, InvalidData, Key, Phi
 from hilum.authoring.claims import BookedAdjustment, BookedDecision
 from hilum.formats import canonical
+from hilum.model.claim_life import LATER_PAYERS
 from hilum.model.identifiers import FacilityCode
-from hilum.model.posting import ADJUSTMENT, FinancialMovement
+from hilum.model.posting import ADJUSTMENT, LATER_PAYER, FinancialMovement
 
 TAKEN_BACK = "22"
 """CLP02 of a claim whose earlier payment is reversed (X12 code list 1029)."""
+BY_PRIOR_PAYER = ("OA", "23")
+"""The adjustment by which a later payer says what those before it decided (CARC 23)."""
 PAYMENT, PROVIDER_ADJUSTMENT = "payment", "provider_adjustment"
 
 
@@ -68,6 +71,13 @@ class RemittedClaim(_Part):
     @property
     def is_reversal(self) -> bool:
         return self.status == TAKEN_BACK
+
+    @property
+    def is_by_later_payer(self) -> bool:
+        """Whether another payer decided before: by CLP02, or, where that says something else (a reversal), by OA-23."""
+        return self.status in LATER_PAYERS or any(
+            (each.group, each.reason) == BY_PRIOR_PAYER for _, each in self.all_adjustments()
+        )
 
     def all_adjustments(self) -> Iterator[tuple[str, RemittedAdjustment]]:
         """Each with where it stands: ``a2`` of the claim, ``s1a2`` of its first service."""
@@ -185,6 +195,7 @@ def movements(advice: RemittanceAdvised, place: Place) -> Iterator[FinancialMove
         common = {
             "facility": place.facility, "payer_class": place.payer_class, "payer": advice.payer,
             "cost_centre": place.cost_centre, "claim": claim.claim,
+            "sequence": LATER_PAYER if claim.is_by_later_payer else "",
         }  # fmt: skip
         if claim.paid:
             yield FinancialMovement(kind=PAYMENT, reason=claim.status, line=f"c{at}", amount=claim.paid, **common)

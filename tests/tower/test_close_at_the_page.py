@@ -6,6 +6,10 @@ import orjson
 from tests.tower.test_pages import Browser, words
 
 LOOKING = """
+@id("revenue-looks") @because("How the close stands is for revenue and executives.")
+permit (principal, action == Hilum::Action::"read", resource is Hilum::Dashboard)
+when { principal.roles.containsAny(["revenue-analyst", "executive"]) && resource has facility && principal.facilities.contains(resource.facility) };
+
 @id("revenue-closes") @because("Revenue closes its own facilities.")
 permit (principal, action == Hilum::Action::"list", resource is Hilum::Posting)
 when { principal.roles.contains("revenue-analyst") && resource has facility && principal.facilities.contains(resource.facility) };
@@ -44,6 +48,12 @@ def test_people_see_the_facilities_they_work_for_and_nobody_else_any(morning_url
         steward.opens("/close", 403)
     with Browser(morning_url, login=None) as stranger:
         assert stranger.ask("GET", "/close")[0] == 303
+
+
+def test_who_sees_only_how_things_stand_sees_numbers_and_no_records(morning_url: str) -> None:
+    with Browser(morning_url, roles=("executive",), facilities=("ST-MARY",), policies=POLICIES) as eve:
+        assert "$1,500.00" in with_a_delayed_journal(eve).opens("/close?period=2026-03")
+        eve.opens("/close/ST-MARY/journals-delayed?period=2026-03", 403)
 
 
 def test_what_is_no_list_and_no_period_is_said_to_be_none(morning_url: str) -> None:

@@ -59,7 +59,7 @@ def status(
     facilities, month, caller = _asked(facility, period, who, estate, data)
 
     async def work(pool: asyncpg.Pool) -> list[Checklist]:
-        await _permit(pool, caller, facilities, "cli.close.status")
+        await _permit(pool, caller, "read", "Dashboard", facilities, "cli.close.status")
         async with pool.acquire() as connection:
             return [await closing.checklist(connection, code, month, now=now()) for code in facilities]
 
@@ -92,7 +92,7 @@ def list_records(
     facilities, month, caller = _asked(facility, period, who, estate, data)
 
     async def work(pool: asyncpg.Pool) -> list[Record]:
-        await _permit(pool, caller, facilities, "cli.close.list")
+        await _permit(pool, caller, "list", "Posting", facilities, "cli.close.list")
         found: dict[tuple[str, str, str], Record] = {}  # What belongs to the network stands in every facility's list.
         async with pool.acquire() as connection:
             for code in facilities:
@@ -137,9 +137,11 @@ def _asked(
     )
 
 
-async def _permit(pool: asyncpg.Pool, caller: Caller, facilities: list[str], operation: str) -> None:
-    about = [Resource("Posting", "close", {"facility": code}) for code in facilities]
-    await permit(pool, caller, "list", about, operation=operation)
+async def _permit(
+    pool: asyncpg.Pool, caller: Caller, action: str, of_type: str, facilities: list[str], operation: str
+) -> None:
+    about = [Resource(of_type, "close", {"facility": code}) for code in facilities]
+    await permit(pool, caller, action, about, operation=operation)
 
 
 def _show(found: Checklist) -> None:

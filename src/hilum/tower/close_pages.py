@@ -44,9 +44,9 @@ class ClosePages:
         """Every facility that one may look at, beside each other."""
         visitor = await self._people.visitor(request)
         period = self._period(request)
-        facilities = [code for code in self._estate.facilities if self._people.may(visitor, "list", _about(code))]
+        facilities = [code for code in self._estate.facilities if self._people.may(visitor, "read", _standing(code))]
         if not facilities:
-            await self._people.allow(request, "list", Resource("Posting"), visitor=visitor)
+            await self._people.allow(request, "read", Resource("Dashboard", "close"), visitor=visitor)
         async with self._pool.acquire() as connection:
             found = [await closing.checklist(connection, code, period, now=self._clock()) for code in facilities]
         await self._looked(
@@ -99,6 +99,11 @@ class ClosePages:
         await self._people.access.record(
             Access(visitor.caller, SEARCH, operation, "Posting", subjects, found=found, peer=peer(request))
         )
+
+
+def _standing(facility: str) -> Resource:
+    """Numbers are for whoever sees how things stand, records for whoever sees postings."""
+    return Resource("Dashboard", "close", {"facility": facility})
 
 
 def _about(facility: str) -> Resource:

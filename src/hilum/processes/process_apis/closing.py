@@ -60,7 +60,7 @@ class RecordsAsked(Contract, version=1, owner="finance"):
 
 @close.get(
     "/facilities/{facility}/periods/{period}",
-    resource="Posting",
+    resource="Dashboard",
     attributes={"facility": "facility"},
     examples=(
         Example(

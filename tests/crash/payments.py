@@ -78,6 +78,15 @@ class Payments:
                 sums[key] = sums.get(key, Decimal(0)) + line["debit"] - line["credit"]
         return sums
 
+    def deposited(self) -> dict[tuple[str, str], Decimal]:
+        """What the ERP has posted for all statements of this platform: (facility, account) to debit less credit."""
+        sums: dict[tuple[str, str], Decimal] = {}
+        # Another platform of the same tests may have posted statements of its own into this ERP.
+        for row in self.hospital.query("SELECT source FROM posting_source WHERE starts_with(source, 'deposits/')"):
+            for key, amount in self.books(row["source"]).items():
+                sums[key] = sums.get(key, Decimal(0)) + amount
+        return {key: amount for key, amount in sums.items() if amount}
+
     @cached_property
     def _accounts(self) -> dict[int, str]:
         accounts = self.desk.read("account.account", self.desk.search("account.account", []), ["code"])

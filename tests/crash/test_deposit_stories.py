@@ -46,11 +46,6 @@ def reports(payments: Payments, data: bytes, *, suffix: str = "bai") -> None:
     payments.hospital.settles()
 
 
-def deposited(payments: Payments) -> dict[tuple[str, str], Decimal]:
-    """What the ERP has posted for all statements: (facility, account) to debit less credit."""
-    return {key: amount for key, amount in payments.books("deposits").items() if amount}
-
-
 def standing(payments: Payments) -> dict[str, str]:
     rows = payments.hospital.query("SELECT number, state, met_by FROM cash_standing")
     return {row["number"].rpartition("/")[2]: f"{row['state']} {'+'.join(row['met_by'])}".strip() for row in rows}
@@ -62,27 +57,27 @@ def open_work(payments: Payments) -> dict[str, Decimal]:
 
 
 def test_what_was_remitted_and_what_was_deposited_stand_in_the_ledger_to_the_cent(payments: Payments) -> None:
-    remittance = PayerRemittance("EFT-1", [KNEE, DENIED, TAKEN_BACK], paid_on=TODAY)
+    remittance = PayerRemittance("EFT-B1", [KNEE, DENIED, TAKEN_BACK], paid_on=TODAY)
     check = PayerRemittance("4711", [KNEE], paid_on=TODAY)
     first = payments.drops(remittance)
     moved = [
-        Credited("BR-1", PAID, trace="EFT-1"), Credited("BR-2", usd("1200.00"), "301", text="LOCKBOX 68751"),
+        Credited("BR-1", PAID, trace="EFT-B1"), Credited("BR-2", usd("1200.00"), "301", text="LOCKBOX 68751"),
         Credited("BR-3", usd("15.00"), "475", text="CHECK PAID"), Credited("BR-4", usd("25.00"), "555", customer_reference="9"),
     ]  # fmt: skip
     file = statement(moved, account=MARY, day=TODAY, number=1)
     reports(payments, file)
     payments.drops(check)
 
-    once = deposited(payments)
+    once = payments.deposited()
     assert once == {("ST-MARY", "1010"): PAID + usd("1175.00"), ("ST-MARY", "1050"): -PAID - usd("1175.00")}
     transit = (
-        payments.books("remittance/HHP01/EFT-1")["ST-MARY", "1050"]
+        payments.books("remittance/HHP01/EFT-B1")["ST-MARY", "1050"]
         + payments.books("remittance/HHP01/4711")["ST-MARY", "1050"]
     )
     assert transit + once["ST-MARY", "1050"] == usd("25.00")  # What came back is to be paid again.
-    assert payments.books("remittance/HHP01/EFT-1")["ST-MARY", "1200"] == -usd("1500") + usd("300") - usd("450")
+    assert payments.books("remittance/HHP01/EFT-B1")["ST-MARY", "1200"] == -usd("1500") + usd("300") - usd("450")
     assert standing(payments) == {
-        "EFT-1": "matched trace", "BR-1": "matched trace", "4711": "matched amount", "BR-2": "matched amount", "BR-4": "open",
+        "EFT-B1": "matched trace", "BR-1": "matched trace", "4711": "matched amount", "BR-2": "matched amount", "BR-4": "open",
     }  # fmt: skip
     assert open_work(payments) == {}
 
@@ -90,9 +85,9 @@ def test_what_was_remitted_and_what_was_deposited_stand_in_the_ledger_to_the_cen
     payments.drops(raw=interchange([remittance], control_number=first))
     reports(payments, file)
     reports(payments, statement(moved, account=MARY, day=TODAY, number=2))
-    assert deposited(payments) == once
+    assert payments.deposited() == once
     reports(payments, statement([*moved, Credited("BR-5", usd("7.00"), "195")], account=MARY, day=TODAY, number=3))
-    assert deposited(payments) == {key: amount + (7 if amount > 0 else -7) for key, amount in once.items()}
+    assert payments.deposited() == {key: amount + (7 if amount > 0 else -7) for key, amount in once.items()}
     [memo] = payments.hospital.query(
         "SELECT count(*) AS kept FROM staged_entry WHERE kind = 'bank_other' AND debit = ''"
     )
@@ -108,42 +103,44 @@ def test_an_amount_that_differs_and_a_missing_half_are_work_with_dollars_and_end
     payments: Payments,
 ) -> None:
     payments.drops(
-        PayerRemittance("EFT-20", [KNEE], paid_on=TODAY),
-        PayerRemittance("EFT-21", [KNEE], paid_on=TODAY - timedelta(days=9)),
+        PayerRemittance("EFT-B20", [KNEE], paid_on=TODAY),
+        PayerRemittance("EFT-B21", [KNEE], paid_on=TODAY - timedelta(days=9)),
     )
     reports(
-        payments, statement([Credited("BR-20", usd("1150.00"), trace="EFT-20")], account=MARY, day=TODAY, number=20)
+        payments, statement([Credited("BR-20", usd("1150.00"), trace="EFT-B20")], account=MARY, day=TODAY, number=20)
     )
-    assert open_work(payments) == {"DepositDiffers:remittance/HHP01/EFT-20": usd("50.00")}
+    assert open_work(payments) == {"DepositDiffers:remittance/HHP01/EFT-B20": usd("50.00")}
     payments.hospital.hilum("schedule", "run", "cash_due")
     until(lambda: "RemittanceWithoutDeposit:HHP01" in open_work(payments))
     assert open_work(payments)["RemittanceWithoutDeposit:HHP01"] == usd("1200.00")
     reports(
         payments,
-        statement([Credited("BR-21", usd("50.00"), trace="EFT-20"), Credited("BR-22", usd("1200.00"), trace="EFT-21")], account=MARY, day=TODAY, number=21),
+        statement([Credited("BR-21", usd("50.00"), trace="EFT-B20"), Credited("BR-22", usd("1200.00"), trace="EFT-B21")], account=MARY, day=TODAY, number=21),
     )  # fmt: skip
     assert open_work(payments) == {}
 
 
 def test_the_banks_table_posts_as_its_file_does(payments: Payments) -> None:
     header = "Bank ID,Account Number,Posted Date,BAI Code,Credit Amount,Debit Amount,Bank Reference,Addenda\r\n"
-    row = f'{ROUTING},88112218,{TODAY:%m/%d/%Y},165,"1,840.25",,BR-30,TRN*1*EFT-30*1360000001~\r\n'
+    row = f'{ROUTING},88112218,{TODAY:%m/%d/%Y},165,"1,840.25",,BR-30,TRN*1*EFT-B30*1360000001~\r\n'
     reports(payments, (header + row).encode(), suffix="csv")
     reports(
         payments,
-        statement([Credited("BR-30", usd("1840.25"), "165", trace="EFT-30")], account="88112218", day=TODAY, number=30),
+        statement(
+            [Credited("BR-30", usd("1840.25"), "165", trace="EFT-B30")], account="88112218", day=TODAY, number=30
+        ),
     )
-    assert deposited(payments)["HARBOR-VIEW", "1010"] == usd("1840.25")
+    assert payments.deposited()["HARBOR-VIEW", "1010"] == usd("1840.25")
 
 
 def test_files_that_do_not_add_up_or_are_none_are_refused_and_post_nothing(payments: Payments) -> None:
-    before = deposited(payments)
+    before = payments.deposited()
     good = statement([Credited("BR-40", usd("100.00"))], account=MARY, day=TODAY, number=40)
     reports(payments, good.replace(b"16,142,10000", b"16,142,20000"))
     reports(payments, good[: len(good) // 2])
     reports(payments, b"Dear all, the statement is attached.\n")
     reports(payments, b"Bank ID,Account Number\r\n1,2\r\n", suffix="csv")
-    assert deposited(payments) == before
+    assert payments.deposited() == before
     refused = payments.hospital.query(
         "SELECT error FROM message WHERE system = 'bank' AND status = 'refused' ORDER BY received_at"
     )
@@ -158,7 +155,7 @@ def test_an_unknown_account_waits_for_finance_and_goes_on_when_it_is_mapped(paym
     payments.hospital.maps("bank_account_to_facility", "99990000", "NORTH-POINT")
     payments.hospital.releases(item["id"])
     payments.hospital.settles()
-    assert deposited(payments)["NORTH-POINT", "1010"] == usd("64.00")
+    assert payments.deposited()["NORTH-POINT", "1010"] == usd("64.00")
 
 
 def test_whatever_the_order_of_files_the_books_and_the_states_are_the_same(payments: Payments) -> None:
@@ -174,7 +171,7 @@ def test_whatever_the_order_of_files_the_books_and_the_states_are_the_same(payme
                 statement([Credited(f"BR-{n}60", usd("1200.00"), trace=t), Credited(f"BR-{n}61", usd("1100.00"), trace=o)], account="88112226", day=d, number=61),
             ),
         ]  # fmt: skip
-        before = deposited(payments)["NORTH-POINT", "1010"]
+        before = payments.deposited()["NORTH-POINT", "1010"]
         for each in order:
             files[each]()
         states = {
@@ -182,5 +179,5 @@ def test_whatever_the_order_of_files_the_books_and_the_states_are_the_same(payme
             for number, state in standing(payments).items()
             if number in (trace, other, f"BR-{at}60", f"BR-{at}61")
         }
-        outcomes.append((deposited(payments)["NORTH-POINT", "1010"] - before, sorted(states.values())))
+        outcomes.append((payments.deposited()["NORTH-POINT", "1010"] - before, sorted(states.values())))
     assert outcomes == [(usd("2300.00"), ["differs trace"] * 2 + ["matched trace"] * 2)] * 2

@@ -38,11 +38,11 @@ def payments(
 def test_a_statement_is_posted_once_wherever_the_platform_is_killed(payments: Payments) -> None:
     hospital = payments.hospital
     assert hospital.supervisor is not None
-    payments.drops(*(PayerRemittance(f"EFT-{n}", [KNEE], paid_on=TODAY) for n in range(len(POINTS))))
+    payments.drops(*(PayerRemittance(f"EFT-SWEPT-{n}", [KNEE], paid_on=TODAY) for n in range(len(POINTS))))
     inbox = hospital.data / "inbox"
     for number, point in enumerate(POINTS):
         moved = [
-            Credited(f"BR-{number}", usd("1200.00"), trace=f"EFT-{number}"),
+            Credited(f"BR-{number}", usd("1200.00"), trace=f"EFT-SWEPT-{number}"),
             Credited(f"FEE-{number}", usd("15.00"), "698"),
         ]
         hospital.supervisor.start_ahead("worker-1")  # Its successor loads meanwhile, and waits for the name.
@@ -55,7 +55,7 @@ def test_a_statement_is_posted_once_wherever_the_platform_is_killed(payments: Pa
         until(lambda: len(list((inbox / "bank.done").glob("*.bai"))) > number)  # noqa: B023 - called at once.
         hospital.settles()
         posted = usd("1200.00") * (number + 1)
-        assert {key: amount for key, amount in payments.books("deposits").items() if amount} == {
+        assert payments.deposited() == {
             ("ST-MARY", "1010"): posted, ("ST-MARY", "1050"): -posted,
         }, point  # fmt: skip
     states = hospital.query("SELECT state, count(*) AS n FROM cash_standing GROUP BY state")

@@ -36,6 +36,7 @@ POLICY = {
 }
 
 _numbers = count(1)
+_nights = count(1)  # Minutes of the hour in which charges are gathered.
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +259,7 @@ def test_a_remittance_that_meets_an_outage_is_taken_in_and_posted_once_when_it_e
 def test_charges_that_meet_an_outage_are_taken_in_and_posted_once_when_it_ends(
     hospital: Hospital, line: FaultyProxy, ledger: Ledger, fault: Fault
 ) -> None:
-    charging = Charging(Payments(hospital, ledger.desk, _numbers), _numbers)
+    charging = Charging(Payments(hospital, ledger.desk, _numbers), _nights)
     # A day and a facility of its own: the ERP is shared, and a batch is called by both.
     on = TODAY - timedelta(days=3 + list(Fault).index(fault))
     number = f"OUTAGE-{fault.name}"

@@ -7,12 +7,16 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hilum.store.migrations import migrate
 from hilum.store.postgres_server import EmbeddedPostgres
 from tests.erp_fixture import erp, erp_line  # noqa: F401 - fixtures of the whole suite.
 
 TESTS = Path(__file__).parent
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("hilum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hilum")
 # The session's data is thrown away, so it need not survive a power cut. Commits still reach the operating system before
 # they are acknowledged: tests that kill processes see what production would.
 THROWN_AWAY = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}

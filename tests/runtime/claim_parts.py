@@ -78,7 +78,7 @@ class AtDesk:
         return [dict(row) for row in await self.pool.fetch("SELECT * FROM claim ORDER BY number")]
 
     async def states(self) -> list[str]:
-        return [row["state"] for row in await self.claims()]
+        return sorted(row["state"] for row in await self.claims())  # Which of two was first numbered says nothing.
 
     async def denials(self) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.pool.fetch("SELECT * FROM denial ORDER BY number")]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.crash.worlds import until
 
@@ -16,7 +17,8 @@ from hilum.testing.hospital import Hospital
 from hilum.testing.neighbours.tryton_desk import Desk
 from hilum.testing.remittances import PaidClaim, PayerRemittance, interchange
 
-TODAY = datetime.now(UTC).date()
+# The hospital's own day; before three in the morning the day before: what the night does at half past two has then been due.
+TODAY = (datetime.now(ZoneInfo("America/Chicago")) - timedelta(hours=3)).date()
 MARY, HARBOR = "1234567893", "1245319599"
 
 

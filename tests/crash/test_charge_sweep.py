@@ -44,9 +44,8 @@ def test_charges_are_collected_and_posted_once_wherever_the_worker_is_killed(hos
         name = f"K-{day:%m%d}"
         lines = [charge(f"{name}-{n}", "10.00", service_on=day) for n in range(5)]
         lines.append(charge(f"{name}-0", "4.00", kind="CR", service_on=day))
+        platform.supervisor.start_ahead("worker-1")  # Its successor loads meanwhile, and waits for the name.
         if point in COLLECTING:
-            # Its successor loads meanwhile, and waits for the name. Not where the clock is needed first: a successor takes its intake over.
-            platform.supervisor.start_ahead("worker-1")
             platform.dies_at(point)
         assert hospital.sends(*lines, facility=NORTH) == "AA"
         if point in POSTING:

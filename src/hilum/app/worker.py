@@ -79,9 +79,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
         home=Home(told.data, desk, _desks(estate, pool, protection, desk), certificates.presented),
     )
     evidence_intake = Intake(pool, protection, name=f"evidence:{told.name}", clock=now, actor="system:evidence")
-    await evidence_intake.start()
     clock_intake = Intake(pool, protection, name=f"clock:{told.name}", clock=now, actor=CLOCK)
-    await clock_intake.start()
     timekeeper = Timekeeper(pool, estate, clock_intake, clock=now)
     settlements = SettlementClerk(pool, estate, clock_intake, clock=now)
     retention = Retention(pool, estate, signer, protection.sealer.keyring, clock=now)
@@ -92,7 +90,7 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     contract_tests = scheduled(pool, estate, told.data, connections)
     worker = Worker(
         pool, estate, protection, connections, settings, clock=now, rng=random.Random(), sequence=watch.over(sequencer),
-        end=_end_at_once,
+        end=_end_at_once, intakes=(evidence_intake, clock_intake),
         duties={
             "contract tests": (contract_tests.run_due, EVERY_SECONDS),
             "certificates": (certificates.run_once, 60.0),
@@ -115,8 +113,6 @@ async def serve_worker(told: Serve, estate: Estate, pool: asyncpg.Pool, stop: as
     ready(told, {})
     await stop.wait()
     await worker.stop()
-    await evidence_intake.stop()
-    await clock_intake.stop()
     await sequencer.run_once()
 
 

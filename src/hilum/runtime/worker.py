@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,8 +68,13 @@ class Worker:
         sequence: Callable[[], Awaitable[int]],
         end: Callable[[str], None],
         duties: Mapping[str, tuple[Callable[[], Awaitable[int]], float]] | None = None,
+        intakes: Sequence[Intake] = (),
     ) -> None:
-        """``duties``: more standing work by its name, each with the seconds between two rounds of it."""
+        """``duties``: more standing work by its name, each with the seconds between two rounds of it.
+
+        ``intakes`` are those that duties write by. They take their shards over with this worker's name and not before: a
+        worker that still has it writes by them.
+        """
         self._pool = pool
         self._estate = estate
         self._protection = protection
@@ -101,6 +106,7 @@ class Worker:
             pool, protection, name=f"replay:{settings.executor}", clock=clock, actor="system:replay"
         )
         self._replayer = Replayer(pool, estate, protection, self._replay_intake, clock=clock)
+        self._intakes = (self._replay_intake, *intakes)
         self._claims: Claims | None = None
         self._runner: CaseRunner | None = None
         self._dead: set[str] = set()
@@ -114,7 +120,8 @@ class Worker:
         await self._heartbeat.start()
         self._stand("heartbeat", self._beat, HEARTBEAT_SECONDS, fatal=(ExecutorLost,))
         await self._book.refresh()
-        await self._replay_intake.start()
+        for intake in self._intakes:
+            await intake.start()
         claims = Claims(self._pool, self._journal, slots=self._settings.slots, clock=self._clock, lane=loop)
         self._claims = claims
         around = Surroundings(
@@ -175,7 +182,8 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._come_to_rest()
         await asyncio.to_thread(self._journal.close)
-        await self._replay_intake.stop()
+        for intake in self._intakes:
+            await intake.stop()
         await self._heartbeat.stop()
         await self._connections.close()
 
